@@ -1,0 +1,47 @@
+//! All policy of the `TlsGate` driver, without I/O, pointers or unsafe code.
+//!
+//! The driver's rim makes the calls; this crate says which, and what their results mean:
+//!
+//! * [`record`]: is there a whole TLS record in the caller's bytes, and can it be TLS at all?
+//! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
+//! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
+//! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
+//! * [`slot`]: exactly one of callback and refused call gets the operation back.
+//! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
+//! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
+//! * [`session`]: handshaking, established, failed.
+//! * [`queue`]: admission to ksecdd.
+//! * [`table`]: generation-tagged ids.
+//!
+//! What several threads touch at once is a transition on one atomic word. Those types are generic
+//! over the atomic ([`word::Word`]), so that `tests/loom_leg.rs` explores every interleaving of
+//! the very source that ships.
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod leg;
+pub mod queue;
+pub mod record;
+pub mod rundown;
+pub mod session;
+pub mod slot;
+pub mod status;
+pub mod table;
+pub mod ticket;
+pub mod usage;
+pub mod word;

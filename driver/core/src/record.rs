@@ -1,0 +1,162 @@
+//! Looks at the front of a caller's bytes: is a whole TLS record there, and can it be TLS at all?
+//!
+//! No call to ksecdd is made before one whole record is present, so a peer that dribbles bytes
+//! costs no work in the security subsystem; what cannot be TLS never reaches it.
+
+use tlsgate_protocol::SecurityStatus;
+
+/// Bytes in front of every record (RFC 8446, section 5.1).
+const HEADER: usize = 5;
+/// Largest length a record header may state: 2^14 + 256 (RFC 8446, section 5.2). TLS 1.2 allowed
+/// 2^14 + 2048, for compression that nobody offers.
+const MAX_LENGTH: usize = 16_384 + 256;
+
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+/// What the front of the bytes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// At least one whole record.
+    Whole,
+    /// The start of one; so many bytes are missing at least.
+    Partial(usize),
+    /// Not TLS.
+    Refused(Alert),
+}
+
+/// A TLS alert: level 1 is a warning, level 2 fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alert {
+    /// The level.
+    pub level: u8,
+    /// The description (RFC 8446, section 6).
+    pub description: u8,
+}
+
+/// Where in a connection the bytes stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The peer's first bytes: they must be a handshake record.
+    First,
+    /// Later ones.
+    Later,
+}
+
+impl Alert {
+    const UNEXPECTED_MESSAGE: Self = Self {
+        level: 2,
+        description: 10,
+    };
+    const RECORD_OVERFLOW: Self = Self {
+        level: 2,
+        description: 22,
+    };
+    const DECODE_ERROR: Self = Self {
+        level: 2,
+        description: 50,
+    };
+    const PROTOCOL_VERSION: Self = Self {
+        level: 2,
+        description: 70,
+    };
+
+    /// What a leg is answered with when its bytes cannot be TLS.
+    pub const REFUSAL: SecurityStatus = SecurityStatus::SEC_E_INVALID_TOKEN;
+
+    /// The alert as an unprotected record; legal only before there are keys.
+    #[must_use]
+    pub const fn record(self) -> [u8; 7] {
+        [21, 3, 3, 0, 2, self.level, self.description]
+    }
+}
+
+/// Looks at the front of `bytes`. Decides as early as the bytes allow.
+#[must_use]
+pub fn front(bytes: &[u8], place: Place) -> Front {
+    let mut header = bytes.iter().copied();
+    match (header.next(), place) {
+        (None, _) => return Front::Partial(HEADER),
+        (Some(HANDSHAKE), Place::First)
+        | (Some(CHANGE_CIPHER_SPEC..=APPLICATION_DATA), Place::Later) => {}
+        (Some(_), _) => return Front::Refused(Alert::UNEXPECTED_MESSAGE),
+    }
+    if header.next().is_some_and(|major| major != 3) {
+        return Front::Refused(Alert::PROTOCOL_VERSION);
+    }
+    let Some(&[kind, _, _, high, low]) = bytes.first_chunk::<HEADER>() else {
+        return Front::Partial(HEADER.saturating_sub(bytes.len()));
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    if length > MAX_LENGTH {
+        return Front::Refused(Alert::RECORD_OVERFLOW);
+    }
+    // Only application data may be empty (RFC 8446, section 5.1).
+    if length == 0 && kind != APPLICATION_DATA {
+        return Front::Refused(Alert::DECODE_ERROR);
+    }
+    match length.saturating_add(HEADER).saturating_sub(bytes.len()) {
+        0 => Front::Whole,
+        missing => Front::Partial(missing),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec;
+
+    #[test]
+    fn plain_http_is_refused_at_its_first_byte() {
+        for length in 1..16 {
+            let bytes = &b"GET / HTTP/1.1\r\n"[..length];
+            assert_eq!(
+                front(bytes, Place::First),
+                Front::Refused(Alert::UNEXPECTED_MESSAGE)
+            );
+        }
+    }
+
+    #[test]
+    fn each_kind_of_nonsense_has_its_alert() {
+        for (bytes, place, alert) in [
+            (
+                &[23, 3, 3, 0, 1, 0][..],
+                Place::First,
+                Alert::UNEXPECTED_MESSAGE,
+            ),
+            (
+                &[24, 3, 3, 0, 1, 0],
+                Place::Later,
+                Alert::UNEXPECTED_MESSAGE,
+            ),
+            (&[22, 2], Place::First, Alert::PROTOCOL_VERSION),
+            (&[22, 3, 1, 0x41, 1], Place::First, Alert::RECORD_OVERFLOW),
+            (&[22, 3, 1, 0, 0], Place::First, Alert::DECODE_ERROR),
+        ] {
+            assert_eq!(front(bytes, place), Front::Refused(alert), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_is_whole_exactly_when_its_last_byte_is_there(length in 1_usize..=MAX_LENGTH, cut in 0_usize..20_000) {
+            let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
+            let mut bytes = vec![22, 3, 3, high, low];
+            bytes.resize(HEADER + length, 0);
+            let cut = cut.min(bytes.len());
+            match front(&bytes[..cut], Place::First) {
+                Front::Whole => prop_assert_eq!(cut, bytes.len()),
+                Front::Partial(missing) => prop_assert!(missing >= 1 && cut + missing <= bytes.len()),
+                Front::Refused(alert) => prop_assert!(false, "{:?}", alert),
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = (front(&bytes, Place::First), front(&bytes, Place::Later));
+        }
+    }
+}

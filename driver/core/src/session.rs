@@ -1,0 +1,75 @@
+//! The state of a session: handshaking, then established or failed; failed is for good.
+
+use crate::word::Word;
+use tlsgate_protocol::payload::state;
+
+const ESTABLISHED: usize = 1;
+const FAILED: usize = 2;
+
+/// The state of one session, which a cancel callback may fail at any time.
+#[derive(Debug)]
+pub struct State<W>(W);
+
+/// What a session can be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Legs.
+    Handshaking,
+    /// Legs (post-handshake messages) and records.
+    Established,
+    /// Nothing but closing.
+    Failed,
+}
+
+impl Phase {
+    /// The phase as it crosses the wire.
+    #[must_use]
+    pub const fn wire(self) -> u8 {
+        match self {
+            Self::Handshaking => state::HANDSHAKING,
+            Self::Established => state::ESTABLISHED,
+            Self::Failed => state::FAILED,
+        }
+    }
+}
+
+impl<W: Word> State<W> {
+    /// A session that has just been made.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(W::new(0))
+    }
+
+    /// The phase now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        Self::read(self.0.load())
+    }
+
+    /// The handshake is complete. True the first time, unless the session has failed.
+    #[must_use]
+    pub fn establish(&self) -> bool {
+        Self::read(self.0.set(ESTABLISHED)) == Phase::Handshaking
+    }
+
+    /// The session is of no more use. True the first time.
+    pub fn fail(&self) -> bool {
+        Self::read(self.0.set(FAILED)) != Phase::Failed
+    }
+
+    const fn read(word: usize) -> Phase {
+        if word & FAILED != 0 {
+            Phase::Failed
+        } else if word & ESTABLISHED != 0 {
+            Phase::Established
+        } else {
+            Phase::Handshaking
+        }
+    }
+}
+
+impl<W: Word> Default for State<W> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,220 @@
+//! What a handle owns, by generation-tagged ids: an id that was given back names nothing again
+//! until its slot has been reused 2^32 times.
+
+use alloc::vec::Vec;
+use core::num::NonZeroU64;
+
+/// Values by id, at most `limit` at a time.
+#[derive(Debug)]
+pub struct Table<T> {
+    slots: Vec<Slot<T>>,
+    /// Index of a free slot; each free slot names the next.
+    free: Option<u32>,
+    length: usize,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    generation: u32,
+    content: Content<T>,
+}
+
+#[derive(Debug)]
+enum Content<T> {
+    Free { next: Option<u32> },
+    Used(T),
+}
+
+/// Why a value was not taken; it is given back.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused<T> {
+    /// The table holds as many values as it may.
+    Full(T),
+    /// There is no memory for another slot.
+    OutOfMemory(T),
+}
+
+impl<T> Table<T> {
+    /// An empty table; allocates nothing.
+    #[must_use]
+    pub const fn new(limit: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: None,
+            length: 0,
+            limit,
+        }
+    }
+
+    /// Values in the table.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Takes a value in and names it.
+    ///
+    /// # Errors
+    ///
+    /// The table is full, or there is no memory.
+    pub fn insert(&mut self, value: T) -> Result<NonZeroU64, Refused<T>> {
+        if self.length >= self.limit {
+            return Err(Refused::Full(value));
+        }
+        let Some(index) = self.free_slot() else {
+            return Err(Refused::OutOfMemory(value));
+        };
+        let Some(slot) = slot_at(&mut self.slots, index) else {
+            return Err(Refused::OutOfMemory(value));
+        };
+        if let Content::Free { next } = slot.content {
+            self.free = next;
+        }
+        slot.content = Content::Used(value);
+        self.length = self.length.saturating_add(1);
+        Ok(id_of(index, slot.generation))
+    }
+
+    /// The value of an id.
+    #[must_use]
+    pub fn get(&self, id: u64) -> Option<&T> {
+        let (index, generation) = parts_of(id)?;
+        match self.slots.get(usize::try_from(index).ok()?)? {
+            Slot {
+                generation: current,
+                content: Content::Used(value),
+            } if *current == generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Takes the value of an id out; the id is void from now on.
+    pub fn remove(&mut self, id: u64) -> Option<T> {
+        let (index, generation) = parts_of(id)?;
+        let slot = slot_at(&mut self.slots, index)?;
+        if slot.generation != generation || !matches!(slot.content, Content::Used(_)) {
+            return None;
+        }
+        slot.generation = slot.generation.wrapping_add(1);
+        let content = core::mem::replace(
+            &mut slot.content,
+            Content::Free {
+                next: self.free.take(),
+            },
+        );
+        self.free = Some(index);
+        self.length = self.length.saturating_sub(1);
+        match content {
+            Content::Used(value) => Some(value),
+            Content::Free { .. } => None,
+        }
+    }
+
+    /// Takes any value out; `None` when the table is empty. The table takes nothing in any more:
+    /// this is for a handle that is being cleaned up.
+    pub fn drain(&mut self) -> Option<T> {
+        self.limit = 0;
+        self.free = None;
+        while let Some(slot) = self.slots.pop() {
+            if let Content::Used(value) = slot.content {
+                self.length = self.length.saturating_sub(1);
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The index of a free slot, made if need be.
+    fn free_slot(&mut self) -> Option<u32> {
+        if let Some(index) = self.free {
+            return Some(index);
+        }
+        let index = u32::try_from(self.slots.len()).ok()?;
+        self.slots.try_reserve(1).ok()?;
+        // Said again so that the compiler sees that `push` cannot allocate, and links no panic.
+        if self.slots.len() == self.slots.capacity() {
+            return None;
+        }
+        self.slots.push(Slot {
+            generation: 0,
+            content: Content::Free { next: None },
+        });
+        Some(index)
+    }
+}
+
+fn slot_at<T>(slots: &mut [Slot<T>], index: u32) -> Option<&mut Slot<T>> {
+    slots.get_mut(usize::try_from(index).ok()?)
+}
+
+/// The generation in the high half, the index and one in the low half: never 0.
+fn id_of(index: u32, generation: u32) -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(u64::from(generation) << 32 | u64::from(index))
+}
+
+fn parts_of(id: u64) -> Option<(u32, u32)> {
+    let raw = id.checked_sub(1)?;
+    Some((
+        u32::try_from(raw & u64::from(u32::MAX)).ok()?,
+        u32::try_from(raw >> 32).ok()?,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::{collections::HashMap, vec};
+
+    #[test]
+    fn an_id_given_back_names_nothing_though_its_slot_is_used_again() {
+        let mut table = Table::new(2);
+        let one = table.insert('a').unwrap().get();
+        assert_eq!(table.remove(one), Some('a'));
+        let two = table.insert('b').unwrap().get();
+        assert_ne!(one, two);
+        assert_eq!((table.get(one), table.get(two)), (None, Some(&'b')));
+        assert_eq!(
+            (table.remove(one), table.get(0), table.get(u64::MAX)),
+            (None, None, None)
+        );
+        table.insert('c').unwrap();
+        assert_eq!(table.insert('d'), Err(Refused::Full('d')));
+    }
+
+    proptest! {
+        #[test]
+        fn it_behaves_like_a_map(moves in proptest::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 1..200)) {
+            let (mut table, mut model, mut given) = (Table::new(20), HashMap::new(), vec![0_u64]);
+            for (number, (insert, index)) in moves.into_iter().enumerate() {
+                if insert {
+                    if let Ok(id) = table.insert(number) {
+                        prop_assert!(model.insert(id.get(), number).is_none());
+                        given.push(id.get());
+                    } else {
+                        prop_assert_eq!(model.len(), 20);
+                    }
+                } else {
+                    let id = *index.get(&given);
+                    prop_assert_eq!(table.remove(id), model.remove(&id));
+                }
+                prop_assert_eq!(table.len(), model.len());
+                for id in &given {
+                    prop_assert_eq!(table.get(*id), model.get(id));
+                }
+            }
+            while let Some(value) = table.drain() {
+                model.retain(|_, other| *other != value);
+            }
+            prop_assert!(model.is_empty() && table.is_empty());
+            prop_assert_eq!(table.insert(0), Err(Refused::Full(0)));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Sizes that both sides must agree on, in bytes unless a name says otherwise.
+
+/// Most bytes of TLS stream one ACCEPT may carry. Holds several whole records
+/// (a TLS record is at most 5 + 16,384 + 256 bytes: RFC 8446, section 5.2).
+pub const MAX_INPUT: usize = 64 * 1024;
+
+/// Largest token one leg can produce. Schannel's own `cbMaxToken` is 24 KiB.
+pub const MAX_TOKEN: usize = 32 * 1024;
+
+/// Largest ALPN list: 8-bit length-prefixed names, as in RFC 7301 without its outer length.
+pub const MAX_ALPN_LIST: usize = 1024;
+
+/// Longest selected ALPN name (`SecPkgContext_ApplicationProtocol` holds 255).
+pub const MAX_ALPN_NAME: usize = 255;
+
+/// Most payload bytes of one SEAL or UNSEAL: one TLS record with its largest overhead.
+pub const MAX_RECORD: usize = 5 + 16_384 + 256;
+
+/// Most plaintext bytes a TLS record carries.
+pub const MAX_PLAINTEXT: usize = 16_384;
+
+/// The output buffer ACCEPT demands before it touches a context: a token must never be lost to a
+/// buffer that is too small.
+pub const LARGEST_REPLY: usize = size_of::<crate::payload::LegReply>() + MAX_TOKEN;
+
+/// UTF-16 units of a certificate store's name, without the terminator
+/// (`SCHANNEL_CERT_HASH_STORE::pwszStoreName` holds 128 with it).
+pub const MAX_STORE_NAME: usize = 127;

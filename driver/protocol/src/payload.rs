@@ -1,0 +1,360 @@
+//! The payload types: `#[repr(C)]`, no padding, sizes and offsets held by a golden file.
+
+use crate::ABI_VERSION;
+use crate::limits::MAX_STORE_NAME;
+use crate::status::SecurityStatus;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Declares payloads: each is plain bytes to both sides.
+macro_rules! payloads {
+    ($($(#[$doc:meta])* pub struct $name:ident { $($(#[$field_doc:meta])* pub $field:ident: $type:ty,)+ })+) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+            #[repr(C)]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type,)+ }
+
+            impl $name {
+                /// Field names with their offset and size in bytes, for the golden file.
+                pub const LAYOUT: &'static [(&'static str, usize, usize)] = &[
+                    $((stringify!($field), core::mem::offset_of!($name, $field), size_of::<$type>()),)+
+                ];
+            }
+        )+
+
+        /// Every payload: its name, size in bytes, and fields.
+        pub const ALL: &[(&str, usize, &[(&str, usize, usize)])] =
+            &[$((stringify!($name), size_of::<$name>(), $name::LAYOUT),)+];
+    };
+}
+
+payloads! {
+    /// The front of every request.
+    pub struct RequestHead {
+        /// [`ABI_VERSION`].
+        pub version: u32,
+        /// Reserved, 0.
+        pub flags: u32,
+    }
+
+    /// The front of every reply.
+    pub struct ReplyHead {
+        /// [`ABI_VERSION`].
+        pub version: u32,
+        /// The `SECURITY_STATUS` as ksecdd gave it, or as the driver chose it without a call.
+        pub status: i32,
+    }
+
+    /// Reply to QUERY_VERSION. The request is a [`RequestHead`] of any version.
+    pub struct VersionReply {
+        /// The front.
+        pub head: ReplyHead,
+        /// The driver's own version.
+        pub major: u16,
+        /// The driver's own version.
+        pub minor: u16,
+        /// The driver's own version.
+        pub patch: u16,
+        /// 0.
+        pub reserved: u16,
+        /// [`crate::limits::MAX_INPUT`] of this driver.
+        pub largest_input: u32,
+        /// [`crate::limits::LARGEST_REPLY`] of this driver.
+        pub largest_reply: u32,
+        /// [`crate::limits::MAX_RECORD`] of this driver.
+        pub largest_record: u32,
+        /// [`exports`]: which optional functions this Windows' ksecdd.sys has.
+        pub optional_exports: u32,
+    }
+
+    /// ACQUIRE_CREDENTIAL; `certificate_count` [`CertificateReference`]s follow.
+    pub struct AcquireRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// [`role`].
+        pub role: u32,
+        /// [`protocols`]; 0 means every protocol this driver offers.
+        pub protocols: u32,
+        /// How many references follow: 1.
+        pub certificate_count: u32,
+        /// Reserved, 0.
+        pub reserved: u32,
+    }
+
+    /// One certificate: by its SHA-1 thumbprint, in a named store.
+    pub struct CertificateReference {
+        /// SHA-1 of the certificate's DER.
+        pub thumbprint: [u8; 20],
+        /// [`store_scope`].
+        pub store_scope: u32,
+        /// UTF-16 units of `store_name` in use; 0 means "MY".
+        pub store_name_length: u32,
+        /// The store's name, UTF-16, no terminator.
+        pub store_name: [u16; MAX_STORE_NAME],
+        /// 0.
+        pub reserved: u16,
+    }
+
+    /// Reply to ACQUIRE_CREDENTIAL.
+    pub struct AcquireReply {
+        /// The front; `status` is `SEC_E_OK` or why there is no credential.
+        pub head: ReplyHead,
+        /// The credential's id; 0 when there is none.
+        pub credential: u64,
+    }
+
+    /// RELEASE_CREDENTIAL.
+    pub struct ReleaseRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// The credential; its id is void from now on.
+        pub credential: u64,
+    }
+
+    /// Reply to RELEASE_CREDENTIAL.
+    pub struct ReleaseReply {
+        /// The front; `status` is what freeing it gave.
+        pub head: ReplyHead,
+        /// 1 when sessions still use the credential: it goes with the last of them.
+        pub deferred: u32,
+        /// 0.
+        pub reserved: u32,
+    }
+
+    /// ACCEPT; `alpn_length` bytes of ALPN list and `input_length` bytes of TLS stream follow.
+    pub struct AcceptRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// The session, or 0 to make one.
+        pub session: u64,
+        /// The credential of a new session; 0 when `session` names one.
+        pub credential: u64,
+        /// Bytes of ALPN list, 8-bit length-prefixed names; only with a new session.
+        pub alpn_length: u32,
+        /// Bytes of TLS stream.
+        pub input_length: u32,
+    }
+
+    /// Reply to a leg; `produced` bytes of token follow. Send them whatever `status` is.
+    pub struct LegReply {
+        /// The front.
+        pub head: ReplyHead,
+        /// The session; 0 while none exists (no whole TLS record has arrived yet).
+        pub session: u64,
+        /// Bytes of the input that are used up; send the rest again in front of the next bytes.
+        pub consumed: u32,
+        /// Bytes of token behind this structure.
+        pub produced: u32,
+        /// With `SEC_E_INCOMPLETE_MESSAGE`: about how many more bytes are wanted, 0 if unknown.
+        pub missing: u32,
+        /// [`state`].
+        pub state: u8,
+        /// TLS alert level (1 warning, 2 fatal), 0 when there is no alert.
+        pub alert_level: u8,
+        /// TLS alert description; meaningless when `alert_level` is 0.
+        pub alert_description: u8,
+        /// 0.
+        pub reserved: u8,
+    }
+
+    /// QUERY_SESSION and CLOSE_SESSION.
+    pub struct SessionRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// The session.
+        pub session: u64,
+    }
+
+    /// Reply to QUERY_SESSION.
+    pub struct SessionReply {
+        /// The front; not `SEC_E_OK` while there is nothing to tell.
+        pub head: ReplyHead,
+        /// The session.
+        pub session: u64,
+        /// [`state`].
+        pub state: u32,
+        /// The TLS version on the wire: 0x0303 or 0x0304.
+        pub protocol: u32,
+        /// IANA number of the cipher suite.
+        pub cipher_suite: u32,
+        /// Bytes in front of a record's data.
+        pub header: u32,
+        /// Bytes behind a record's data.
+        pub trailer: u32,
+        /// Most bytes of data in a record.
+        pub maximum_message: u32,
+        /// Bytes of `alpn` in use; 0 when none was negotiated.
+        pub alpn_length: u32,
+        /// 0.
+        pub reserved: u32,
+        /// The negotiated application protocol.
+        pub alpn: [u8; 256],
+    }
+
+    /// SEAL and UNSEAL; `length` bytes follow: plaintext to seal, or one record to unseal.
+    pub struct RecordRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// The session.
+        pub session: u64,
+        /// Bytes that follow.
+        pub length: u32,
+        /// 0.
+        pub reserved: u32,
+    }
+
+    /// Reply to SEAL and UNSEAL; `produced` bytes follow. As long as [`RecordRequest`], so that
+    /// the bytes stay in their place.
+    pub struct RecordReply {
+        /// The front.
+        pub head: ReplyHead,
+        /// [`outcome`].
+        pub outcome: u32,
+        /// Bytes of the input that are used up.
+        pub consumed: u32,
+        /// Bytes behind this structure.
+        pub produced: u32,
+        /// With [`outcome::NEED_MORE`]: about how many more bytes are wanted, 0 if unknown.
+        pub missing: u32,
+    }
+
+    /// Reply to CLOSE_SESSION.
+    pub struct CloseReply {
+        /// The front; `status` is what deleting the context gave.
+        pub head: ReplyHead,
+    }
+
+    /// Reply to QUERY_STATISTICS. The request is a [`RequestHead`]. Counters are of the whole
+    /// driver since it was loaded; those named `live` say how many there are now.
+    pub struct StatisticsReply {
+        /// The front.
+        pub head: ReplyHead,
+        /// Sessions that exist, those still being deleted included.
+        pub sessions_live: u64,
+        /// Credentials that exist, those still being freed included.
+        pub credentials_live: u64,
+        /// Operations that wait for admission to ksecdd.
+        pub waiting_live: u64,
+        /// Operations inside ksecdd.
+        pub in_flight_live: u64,
+        /// Operations inside ksecdd whose request has been given up.
+        pub orphans_live: u64,
+        /// Async contexts that exist.
+        pub async_contexts_live: u64,
+        /// Async contexts kept to the end because a call on them was refused.
+        pub quarantined_live: u64,
+        /// The driver's own threads.
+        pub threads_live: u64,
+        /// Calls issued to ksecdd.
+        pub calls: u64,
+        /// Completions that came before the call returned, on the calling thread.
+        pub completed_inline: u64,
+        /// Completions that came before the call returned, on another thread.
+        pub completed_early: u64,
+        /// Completions that came after the call had returned.
+        pub completed_late: u64,
+        /// Calls that ksecdd refused to queue.
+        pub calls_refused: u64,
+        /// Callbacks without an operation, ignored.
+        pub stray_callbacks: u64,
+        /// Times `SspiReinitAsyncContext` refused and a fresh context was made.
+        pub reinit_refused: u64,
+        /// Highest IRQL a callback ran at.
+        pub highest_callback_irql: u64,
+        /// Sessions that were made.
+        pub sessions_made: u64,
+        /// Handshakes that completed.
+        pub handshakes: u64,
+        /// Sessions that failed.
+        pub sessions_failed: u64,
+        /// Requests refused by a quota.
+        pub quota_refusals: u64,
+        /// Requests given up by their caller while the driver had them.
+        pub cancelled: u64,
+    }
+}
+
+impl Default for RequestHead {
+    fn default() -> Self {
+        Self {
+            version: ABI_VERSION,
+            flags: 0,
+        }
+    }
+}
+
+impl ReplyHead {
+    /// The front of a reply with this status.
+    #[must_use]
+    pub const fn new(status: SecurityStatus) -> Self {
+        Self {
+            version: ABI_VERSION,
+            status: status.0,
+        }
+    }
+}
+
+impl CertificateReference {
+    /// The part of `store_name` in use, or `None` when the length is a lie.
+    #[must_use]
+    pub fn store_name(&self) -> Option<&[u16]> {
+        self.store_name
+            .get(..usize::try_from(self.store_name_length).ok()?)
+    }
+}
+
+/// [`AcquireRequest::role`].
+pub mod role {
+    /// The credential of a server.
+    pub const SERVER: u32 = 1;
+}
+
+/// [`AcquireRequest::protocols`], a mask.
+pub mod protocols {
+    /// TLS 1.2.
+    pub const TLS1_2: u32 = 1;
+    /// TLS 1.3.
+    pub const TLS1_3: u32 = 2;
+    /// Every bit with a meaning.
+    pub const ALL: u32 = TLS1_2 | TLS1_3;
+}
+
+/// [`CertificateReference::store_scope`].
+pub mod store_scope {
+    /// A store of the machine.
+    pub const MACHINE: u32 = 1;
+    /// A store of the user whose token acquires the credential.
+    pub const USER: u32 = 2;
+}
+
+/// [`LegReply::state`] and [`SessionReply::state`].
+pub mod state {
+    /// No session exists yet.
+    pub const NONE: u8 = 0;
+    /// More legs are needed.
+    pub const HANDSHAKING: u8 = 1;
+    /// The handshake is complete; SEAL and UNSEAL work.
+    pub const ESTABLISHED: u8 = 2;
+    /// The session is of no more use; close it.
+    pub const FAILED: u8 = 3;
+}
+
+/// [`RecordReply::outcome`].
+pub mod outcome {
+    /// `produced` bytes follow: a record (SEAL) or plaintext (UNSEAL, possibly none).
+    pub const DATA: u32 = 1;
+    /// The record is not whole yet; nothing was consumed.
+    pub const NEED_MORE: u32 = 2;
+    /// A post-handshake message: the bytes that follow must go to ACCEPT next.
+    pub const RENEGOTIATE: u32 = 3;
+    /// The peer closed the session (close_notify).
+    pub const PEER_CLOSED: u32 = 4;
+    /// The record could not be processed; the session has failed.
+    pub const FAILED: u32 = 5;
+}
+
+/// [`VersionReply::optional_exports`], a mask.
+pub mod exports {
+    /// `SspiAsyncContextRequiresNotify`.
+    pub const REQUIRES_NOTIFY: u32 = 1;
+}

@@ -1,0 +1,167 @@
+//! ACQUIRE_CREDENTIAL.
+
+use crate::{
+    credential::{self, AcquiringUse, Credential},
+    dispatch::{Outcome as Done, refuse, write},
+    handle::Handle,
+    kmdf::request::Request,
+    memory::Shared,
+    nt::token::Client,
+    operation::{self, Operation, Work},
+    pending::{self, Pending},
+    sspi::Authentication,
+};
+use alloc::boxed::Box;
+use core::ptr;
+use tlsgate_core::ticket::Begin;
+use tlsgate_protocol::{
+    Acquire, CredentialId, NtStatus, SecurityStatus,
+    payload::{AcquireReply, ReplyHead},
+};
+use wdk_sys::{SECPKG_CRED_INBOUND, ntddk::SspiAcquireCredentialsHandleAsyncW};
+use zerocopy::IntoBytes;
+
+/// An acquisition on its way.
+pub struct Acquisition {
+    right: AcquiringUse,
+    id: CredentialId,
+}
+
+/// Dispatch, at PASSIVE_LEVEL. The token was captured in the caller's thread.
+pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) -> Done {
+    let Some(mut operation) = pending::take_operation(&request) else {
+        return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
+    };
+    let Work::Token(client) = operation.take() else {
+        operation.end();
+        return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
+    };
+    let made = Credential::new(handle.gate, client, Authentication::new(acquire));
+    let right = match made {
+        Ok(right) => right,
+        Err(status) => {
+            operation.end();
+            return refuse(request, status);
+        }
+    };
+    let credential = right.credential().clone();
+    let id = match handle.add_credential(credential.clone()) {
+        Ok(id) => id,
+        Err(status) => {
+            credential::close(&credential);
+            drop(right);
+            operation.end();
+            return refuse(request, status);
+        }
+    };
+    operation.set(Work::Acquire(Acquisition { right, id }));
+    match Pending::pend(request, handle, None) {
+        Ok(pending) => {
+            operation.pending = Some(pending);
+            handle.gate.issuers.submit(operation);
+            Done::Pended
+        }
+        Err((request, status)) => {
+            discard(handle, &credential, id);
+            operation.end();
+            request.map_or(Done::Completed, |request| refuse(request, status))
+        }
+    }
+}
+
+/// The call. On an issuer's thread, at PASSIVE_LEVEL.
+pub fn step(mut operation: Box<Operation>) {
+    if operation.begin() == Begin::Abandoned {
+        return deliver(operation, SecurityStatus::SEC_E_INTERNAL_ERROR);
+    }
+    let gate = operation.gate();
+    let Work::Acquire(acquisition) = operation.work() else {
+        return operation.end();
+    };
+    // Kept beside the operation, which may be gone before the call returns.
+    let credential = acquisition.right.credential().clone();
+    let parts = acquisition.right.parts();
+    let Some(ready) = gate.ready(&mut parts.asynchronous) else {
+        return refused(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
+    };
+    // SAFETY: the structures lie in the credential, which the operation's right keeps.
+    let arguments = unsafe { Authentication::arguments(&raw mut parts.authentication) };
+    let made = &raw mut parts.handle;
+    // SAFETY: the operation's right is a use, and lasts to the end of the call.
+    let client = unsafe { credential.client() };
+    let Some(Ok(client)) = client.map(Client::impersonate) else {
+        return refused(operation, SecurityStatus::SEC_E_NO_CREDENTIALS);
+    };
+    // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
+    let issued = unsafe {
+        ready.issue(operation, |context| {
+            // SAFETY: as above. No logon id, no key function, no expiry: as msquic calls it.
+            unsafe {
+                SspiAcquireCredentialsHandleAsyncW(
+                    context,
+                    arguments.principal,
+                    arguments.package,
+                    SECPKG_CRED_INBOUND,
+                    ptr::null_mut(),
+                    arguments.credentials,
+                    None,
+                    ptr::null_mut(),
+                    made,
+                    ptr::null_mut(),
+                )
+            }
+        })
+    };
+    drop(client);
+    if let Some((mut operation, status)) = operation::issued(gate, issued) {
+        if let Work::Acquire(acquisition) = operation.work() {
+            gate.quarantine(acquisition.right.parts().asynchronous.take());
+        }
+        refused(operation, status);
+    }
+}
+
+/// The call has completed. In the callback, IRQL up to DISPATCH_LEVEL.
+pub fn completed(operation: Box<Operation>, status: SecurityStatus) {
+    deliver(operation, status);
+}
+
+/// No call was made, or it was refused. On an issuer's thread.
+fn refused(operation: Box<Operation>, status: SecurityStatus) {
+    operation.returned();
+    deliver(operation, status);
+}
+
+fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
+    let (Work::Acquire(acquisition), Some(pending)) = (operation.take(), operation.pending.take())
+    else {
+        return operation.end();
+    };
+    let Acquisition { right, id } = acquisition;
+    let credential = right.credential().clone();
+    let acquired = status == SecurityStatus::SEC_E_OK;
+    if acquired {
+        right.succeed();
+    } else {
+        discard(pending.handle(), &credential, id);
+        drop(right);
+    }
+    let reply = AcquireReply {
+        head: ReplyHead::new(status),
+        credential: if acquired { id.get() } else { 0 },
+    };
+    let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
+        write(room, reply.as_bytes())
+    });
+    if acquired && !delivered {
+        discard(pending.handle(), &credential, id);
+    }
+    drop((credential, pending));
+    operation.end();
+}
+
+/// A credential whose id nobody knows goes at once.
+fn discard(handle: &Shared<Handle>, credential: &Shared<Credential>, id: CredentialId) {
+    handle.remove_credential(id);
+    let _freed_now_or_later = credential::close(credential);
+}

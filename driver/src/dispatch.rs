@@ -1,0 +1,127 @@
+//! From a request to its operation: EvtIoInCallerContext and EvtIoDeviceControl.
+
+use crate::{
+    accept, acquire, close,
+    gate::Gate,
+    handle::Handle,
+    kmdf::request::Request,
+    memory::Shared,
+    nt::token::Client,
+    operation::{Operation, Work},
+    pending, query, record, release,
+};
+use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Target};
+use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
+
+/// What dispatch did with a request. Nothing is left to do either way; the type makes sure that
+/// every path says which.
+#[must_use]
+pub enum Outcome {
+    /// It was completed.
+    Completed,
+    /// It was pended, and may have been completed since.
+    Pended,
+}
+
+/// EvtIoInCallerContext: captures the caller's token where one will be needed. IRQL:
+/// PASSIVE_LEVEL, in the caller's thread, as the driver is at the top of its stack.
+///
+/// # Safety
+///
+/// Called by the framework.
+pub unsafe extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUEST) {
+    // SAFETY: just delivered.
+    let request = unsafe { Request::new(request) };
+    let wants_token = request.control_code() == Some(Ioctl::AcquireCredential.code());
+    if wants_token && let Err(status) = capture(&request) {
+        let (Outcome::Completed | Outcome::Pended) = refuse(request, status);
+        return;
+    }
+    // SAFETY: the device that the request was sent to.
+    if let Err((request, status)) = unsafe { request.enqueue(device) } {
+        let (Outcome::Completed | Outcome::Pended) = refuse(request, status);
+    }
+}
+
+fn capture(request: &Request) -> Result<(), NtStatus> {
+    let gate = Gate::get().ok_or(NtStatus::STATUS_INVALID_DEVICE_STATE)?;
+    let client = Client::capture()?;
+    let operation =
+        Operation::new(gate, Work::Token(client)).ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+    pending::put_operation(request, operation);
+    Ok(())
+}
+
+/// EvtIoDeviceControl: decodes the request and hands it to its operation. IRQL: PASSIVE_LEVEL;
+/// several at a time.
+///
+/// # Safety
+///
+/// Called by the framework.
+pub unsafe extern "C" fn device_control(
+    _queue: WDFQUEUE,
+    request: WDFREQUEST,
+    output_length: usize,
+    _input_length: usize,
+    code: u32,
+) {
+    // SAFETY: just delivered.
+    let request = unsafe { Request::new(request) };
+    let (Outcome::Completed | Outcome::Pended) = dispatch(request, output_length, code);
+}
+
+fn dispatch(request: Request, output_length: usize, code: u32) -> Outcome {
+    let Some(handle) = crate::device::handle_of(&request) else {
+        return refuse(request, NtStatus::STATUS_INVALID_DEVICE_REQUEST);
+    };
+    if handle.is_cleaned_up() {
+        return refuse(request, NtStatus::STATUS_FILE_CLOSED);
+    }
+    // The request's bytes are used in place until a reply is written or the request is pended;
+    // both consume it.
+    let input: *const [u8] = request.input();
+    // SAFETY: the buffer lives until the request is completed. What is decoded is dropped or copied
+    // before that: ACCEPT copies its stream before it pends, the others own what they decoded.
+    let input = unsafe { &*input };
+    match Typed::decode(code, input, output_length) {
+        Ok((_, typed)) => perform(&handle, request, &typed),
+        Err(error) => refuse(request, error.ntstatus()),
+    }
+}
+
+fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outcome {
+    match typed {
+        Typed::QueryVersion => query::version(request),
+        Typed::QueryStatistics => query::statistics(handle, request),
+        Typed::QuerySession(id) => query::session(handle, request, *id),
+        Typed::Acquire(acquire) => acquire::dispatch(handle, request, acquire),
+        Typed::Release(id) => release::dispatch(handle, request, *id),
+        Typed::Accept(accept) => accept::dispatch(handle, request, accept),
+        Typed::Seal(record) => record::seal(handle, request, *record),
+        Typed::Unseal(record) => record::unseal(handle, request, *record),
+        Typed::CloseSession(id) => close::dispatch(handle, request, *id),
+    }
+}
+
+/// Completes a request with an error.
+pub fn refuse(request: Request, status: NtStatus) -> Outcome {
+    request.complete(status, 0);
+    Outcome::Completed
+}
+
+/// Completes a request with a reply; `fill` writes it and gives its length.
+pub fn reply(mut request: Request, fill: impl FnOnce(&mut [u8]) -> usize) -> Outcome {
+    let length = fill(request.output());
+    request.complete(NtStatus::STATUS_SUCCESS, length);
+    Outcome::Completed
+}
+
+/// Copies `bytes` to the front of `room` and gives their number; as many as fit, which is all: the
+/// decoder has seen to the room.
+pub fn write(room: &mut [u8], bytes: &[u8]) -> usize {
+    let length = room.len().min(bytes.len());
+    for (place, byte) in room.iter_mut().zip(bytes) {
+        *place = *byte;
+    }
+    length
+}

@@ -1,0 +1,168 @@
+//! What one open handle owns: credentials, sessions, pended requests; and its clean-up.
+
+use crate::{
+    credential::{self, Credential},
+    gate::Gate,
+    kmdf::spin_lock::SpinLock,
+    memory::Shared,
+    pending::Pending,
+    session::Session,
+    sspi,
+};
+use tlsgate_core::table::{Refused, Table};
+use tlsgate_protocol::{CredentialId, NtStatus, SessionId};
+
+/// Most credentials of a handle.
+const MOST_CREDENTIALS: usize = 256;
+/// Most sessions of a handle.
+const MOST_SESSIONS: usize = 32_768;
+/// Most requests of a handle that pend at a time.
+const MOST_PENDING: usize = 32_768;
+
+/// One file object's belongings.
+pub struct Handle {
+    /// The driver's gate.
+    pub gate: &'static Gate,
+    tables: SpinLock<Tables>,
+}
+
+struct Tables {
+    /// The last handle was closed; nothing is taken in any more.
+    cleaned_up: bool,
+    credentials: Table<Shared<Credential>>,
+    sessions: Table<Shared<Session>>,
+    pending: Table<Shared<Pending>>,
+}
+
+impl Handle {
+    /// A new handle's empty tables. IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory.
+    pub fn new(gate: &'static Gate) -> Result<Shared<Self>, NtStatus> {
+        let tables = SpinLock::new(Tables {
+            cleaned_up: false,
+            credentials: Table::new(MOST_CREDENTIALS),
+            sessions: Table::new(MOST_SESSIONS),
+            pending: Table::new(MOST_PENDING),
+        })?;
+        Shared::try_new(Self { gate, tables }).map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+    }
+
+    /// Gives up every request and closes every session and credential. What is inside ksecdd lives
+    /// on as an orphan. Allocates nothing. IRQL: PASSIVE_LEVEL, from EvtFileCleanup.
+    pub fn clean_up(&self) {
+        self.tables.lock().cleaned_up = true;
+        // One at a time: completing a request and closing a session are not for under a lock.
+        while let Some(pending) = self.with(|tables| tables.pending.drain()) {
+            pending.give_up(NtStatus::STATUS_CANCELLED);
+        }
+        while let Some(session) = self.with(|tables| tables.sessions.drain()) {
+            sspi::close(&session);
+        }
+        while let Some(credential) = self.with(|tables| tables.credentials.drain()) {
+            credential::close(&credential);
+        }
+    }
+
+    /// Whether the handle has been cleaned up: its IOCTLs are refused.
+    pub fn is_cleaned_up(&self) -> bool {
+        self.tables.lock().cleaned_up
+    }
+
+    /// The session of an id.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_NOT_FOUND.
+    pub fn session(&self, id: SessionId) -> Result<Shared<Session>, NtStatus> {
+        self.with(|tables| tables.sessions.get(id.get()).cloned())
+            .ok_or(NtStatus::STATUS_NOT_FOUND)
+    }
+
+    /// The credential of an id.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_NOT_FOUND.
+    pub fn credential(&self, id: CredentialId) -> Result<Shared<Credential>, NtStatus> {
+        self.with(|tables| tables.credentials.get(id.get()).cloned())
+            .ok_or(NtStatus::STATUS_NOT_FOUND)
+    }
+
+    /// Takes a session in.
+    ///
+    /// # Errors
+    ///
+    /// A quota, no memory, or the handle is being cleaned up.
+    pub fn add_session(&self, session: Shared<Session>) -> Result<SessionId, NtStatus> {
+        self.add(session, |tables| &mut tables.sessions)
+            .map(SessionId::new)
+    }
+
+    /// Takes a credential in. Errors as above.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::add_session`].
+    pub fn add_credential(&self, credential: Shared<Credential>) -> Result<CredentialId, NtStatus> {
+        self.add(credential, |tables| &mut tables.credentials)
+            .map(CredentialId::new)
+    }
+
+    /// Takes a pended request in, and gives its number.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::add_session`].
+    pub fn add_pending(&self, pending: Shared<Pending>) -> Result<u64, NtStatus> {
+        self.add(pending, |tables| &mut tables.pending)
+            .map(core::num::NonZeroU64::get)
+    }
+
+    /// Takes a session out; its id is void.
+    pub fn remove_session(&self, id: SessionId) -> Option<Shared<Session>> {
+        self.with(|tables| tables.sessions.remove(id.get()))
+    }
+
+    /// Takes a credential out; its id is void.
+    pub fn remove_credential(&self, id: CredentialId) -> Option<Shared<Credential>> {
+        self.with(|tables| tables.credentials.remove(id.get()))
+    }
+
+    /// Forgets a pended request that has been completed. IRQL: up to DISPATCH_LEVEL.
+    pub fn remove_pending(&self, number: u64) {
+        // The value is dropped outside the lock.
+        let _gone = self.with(|tables| tables.pending.remove(number));
+    }
+
+    fn with<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
+        act(&mut self.tables.lock())
+    }
+
+    fn add<T>(
+        &self,
+        value: T,
+        table: impl FnOnce(&mut Tables) -> &mut Table<T>,
+    ) -> Result<core::num::NonZeroU64, NtStatus> {
+        let inserted = self.with(|tables| {
+            if tables.cleaned_up {
+                return Err((NtStatus::STATUS_FILE_CLOSED, value));
+            }
+            table(tables)
+                .insert(value)
+                .map_err(|refused| match refused {
+                    Refused::Full(value) => (NtStatus::STATUS_QUOTA_EXCEEDED, value),
+                    Refused::OutOfMemory(value) => (NtStatus::STATUS_INSUFFICIENT_RESOURCES, value),
+                })
+        });
+        // The value of a refusal is dropped here, outside the lock.
+        inserted.map_err(|(status, _value)| {
+            if status == NtStatus::STATUS_QUOTA_EXCEEDED {
+                self.gate.counters.quota_refusals.up();
+            }
+            status
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! The issuers: the driver's own threads, about one a processor, and the queue they work off.
+//!
+//! Every call to ksecdd is made here, at PASSIVE_LEVEL, impersonating only around the call. A leg
+//! never parks a thread: once issued it is ksecdd's, and its callback brings it back.
+
+use crate::{
+    gate::Gate,
+    kmdf::spin_lock::SpinLock,
+    nt::{
+        event::Semaphore,
+        thread::{self, Thread},
+    },
+    operation::Operation,
+};
+use alloc::{boxed::Box, vec::Vec};
+use core::{
+    pin::Pin,
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use tlsgate_core::queue::Queue;
+use tlsgate_protocol::NtStatus;
+use wdk_sys::PVOID;
+
+/// Operations inside ksecdd at a time. LSASS has few threads; what it is given beyond that waits
+/// there instead of here, where it can still be cancelled.
+const MOST_INSIDE: usize = 4096;
+
+/// Most threads, whatever the number of processors.
+const MOST_THREADS: usize = 64;
+
+/// The threads and their queue.
+pub struct Issuers {
+    queue: SpinLock<Queue<Box<Operation>>>,
+    work: Semaphore,
+    stopping: AtomicBool,
+    threads: SpinLock<Vec<Thread>>,
+}
+
+impl Issuers {
+    /// No threads yet. IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// The framework has no locks.
+    pub fn new() -> Result<Self, NtStatus> {
+        Ok(Self {
+            queue: SpinLock::new(Queue::new(MOST_INSIDE))?,
+            work: Semaphore::new(),
+            stopping: AtomicBool::new(false),
+            threads: SpinLock::new(Vec::new())?,
+        })
+    }
+
+    /// Starts one thread a processor. IRQL: PASSIVE_LEVEL. On failure, [`Self::stop`] follows.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory, or not one thread.
+    pub fn start(self: Pin<&'static Self>, gate: &'static Gate) -> Result<(), NtStatus> {
+        Pin::static_ref(&self.get_ref().work).initialize();
+        let wanted = usize::try_from(thread::processors())
+            .unwrap_or(1)
+            .min(MOST_THREADS);
+        self.threads
+            .lock()
+            .try_reserve_exact(wanted)
+            .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+        let context: PVOID = ptr::from_ref(gate).cast_mut().cast();
+        for _ in 0..wanted {
+            let thread = Thread::start(run, context)?;
+            let mut threads = self.threads.lock();
+            // Within the capacity reserved above: the compiler sees that this cannot allocate.
+            if threads.len() < threads.capacity() {
+                threads.push(thread);
+                gate.counters.threads_live.up();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the threads after they have worked off the queue, and waits for them. IRQL:
+    /// PASSIVE_LEVEL, from unload.
+    pub fn stop(self: Pin<&'static Self>) {
+        self.stopping.store(true, Ordering::Release);
+        let work = Pin::static_ref(&self.get_ref().work);
+        loop {
+            // Taken one by one: joining waits, which no one may do under a spin lock.
+            let thread = self.threads.lock().pop();
+            let Some(thread) = thread else { break };
+            // More than one release may be eaten by one thread; each pass adds enough for all.
+            work.release(MOST_THREADS as i32);
+            thread.join();
+        }
+    }
+
+    /// Makes room in the queue for an operation that is being made. False when there is no memory.
+    #[must_use]
+    pub fn register(&self) -> bool {
+        self.queue.lock().register()
+    }
+
+    /// An operation that was registered is gone; `admitted` if it had been let into ksecdd. IRQL:
+    /// up to DISPATCH_LEVEL.
+    pub fn forget(&'static self, admitted: bool) {
+        let mut queue = self.queue.lock();
+        queue.unregister();
+        let wake = admitted && queue.leave();
+        drop(queue);
+        if wake {
+            Pin::static_ref(&self.work).release(1);
+        }
+    }
+
+    /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
+    pub fn submit(&'static self, operation: Box<Operation>) {
+        let refused = self.queue.lock().wait(operation).err();
+        self.pushed(refused);
+    }
+
+    /// Lets an admitted operation take its next step. IRQL: up to DISPATCH_LEVEL.
+    pub fn go_on(&'static self, operation: Box<Operation>) {
+        let refused = self.queue.lock().go_on(operation).err();
+        self.pushed(refused);
+    }
+
+    fn pushed(&'static self, refused: Option<Box<Operation>>) {
+        match refused {
+            None => Pin::static_ref(&self.work).release(1),
+            // Cannot be: every operation is registered. Its memory is kept rather than freed, as
+            // a call of it might be under way.
+            Some(operation) => {
+                Box::leak(operation);
+            }
+        }
+    }
+
+    /// Operations that wait, and operations inside.
+    pub fn load(&self) -> (usize, usize) {
+        let queue = self.queue.lock();
+        (queue.waiting(), queue.inside())
+    }
+
+    fn take(&self) -> Option<Box<Operation>> {
+        self.queue.lock().take_next()
+    }
+}
+
+/// An issuer's life. IRQL: PASSIVE_LEVEL.
+///
+/// # Safety
+///
+/// Started by [`Issuers::start`] with the gate, which outlives the thread.
+unsafe extern "C" fn run(context: PVOID) {
+    // SAFETY: this function's contract.
+    let gate: &'static Gate = unsafe { &*context.cast::<Gate>() };
+    let work = Pin::static_ref(&gate.issuers.work);
+    loop {
+        work.wait();
+        while let Some(operation) = gate.issuers.take() {
+            operation.step();
+        }
+        if gate.issuers.stopping.load(Ordering::Acquire) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A request: owned by dispatch first, then possibly pended.
+//!
+//! After its completion only the reference keeps the handle alive; the IRP and its buffers are
+//! gone (Microsoft's documentation of `WdfRequestComplete`). So [`Request`] is consumed when it is
+//! completed, and [`Pended`] gives its buffer to whoever has unmarked it, once.
+
+use super::{call::wdf, raw};
+use crate::nt;
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
+use tlsgate_protocol::NtStatus;
+use wdk_sys::{
+    _WDF_REQUEST_TYPE::WdfRequestTypeDeviceControl, PFN_WDF_REQUEST_CANCEL, WDF_REQUEST_PARAMETERS,
+    WDFDEVICE, WDFFILEOBJECT, WDFREQUEST,
+};
+
+/// A request that was delivered and not yet completed or pended. It must become one of both.
+#[must_use]
+pub struct Request(WDFREQUEST);
+
+impl Request {
+    /// Takes charge of a delivered request.
+    ///
+    /// # Safety
+    ///
+    /// KMDF has just delivered `request` to the driver, which has not taken charge of it before.
+    pub const unsafe fn new(request: WDFREQUEST) -> Self {
+        Self(request)
+    }
+
+    /// The handle, for its context.
+    pub const fn handle(&self) -> WDFREQUEST {
+        self.0
+    }
+
+    /// The file object it came over. IRQL: up to DISPATCH_LEVEL.
+    pub fn file(&self) -> WDFFILEOBJECT {
+        // SAFETY: the request is live.
+        unsafe { wdf!(PFN_WDFREQUESTGETFILEOBJECT[WdfRequestGetFileObjectTableIndex](self.0)) }
+    }
+
+    /// The caller's bytes. IRQL: up to DISPATCH_LEVEL.
+    pub fn input(&self) -> &[u8] {
+        let mut start: *mut c_void = ptr::null_mut();
+        let mut length = 0;
+        // SAFETY: the request is live; both outputs are ours to write.
+        let found = nt::check(unsafe {
+            wdf!(PFN_WDFREQUESTRETRIEVEINPUTBUFFER
+                [WdfRequestRetrieveInputBufferTableIndex](
+                self.0,
+                0,
+                &raw mut start,
+                &raw mut length
+            ))
+        });
+        // An input of no bytes has no buffer: KMDF reports STATUS_BUFFER_TOO_SMALL.
+        if found.is_err() || start.is_null() {
+            return &[];
+        }
+        // SAFETY: METHOD_BUFFERED: a private, nonpaged copy, alive until completion, and `self` is
+        // borrowed until then.
+        unsafe { core::slice::from_raw_parts(start.cast(), length) }
+    }
+
+    /// The room for the reply: the same memory as [`Self::input`]. IRQL: up to DISPATCH_LEVEL.
+    pub fn output(&mut self) -> &mut [u8] {
+        // SAFETY: the request is live, and `self` is borrowed exclusively.
+        unsafe { output(self.0) }
+    }
+
+    /// The control code, or `None` if this is another kind of request. IRQL: up to DISPATCH_LEVEL.
+    pub fn control_code(&self) -> Option<u32> {
+        // SAFETY: integers, handles and nullable pointers: all zeros is a value.
+        let mut parameters: WDF_REQUEST_PARAMETERS = unsafe { MaybeUninit::zeroed().assume_init() };
+        parameters.Size = u16::try_from(size_of::<WDF_REQUEST_PARAMETERS>()).unwrap_or(0);
+        // SAFETY: the request is live; the structure is ours to fill.
+        unsafe {
+            wdf!(PFN_WDFREQUESTGETPARAMETERS
+                [WdfRequestGetParametersTableIndex](
+                self.0,
+                &raw mut parameters
+            ));
+        }
+        if parameters.Type != WdfRequestTypeDeviceControl {
+            return None;
+        }
+        // SAFETY: this arm of the union belongs to the type just checked.
+        Some(unsafe { parameters.Parameters.DeviceIoControl.IoControlCode })
+    }
+
+    /// Puts the request into the device's queue, from EvtIoInCallerContext. IRQL: up to
+    /// DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// The queue does not take it: the caller completes it with the status given.
+    ///
+    /// # Safety
+    ///
+    /// `device` is the device that the request was sent to.
+    pub unsafe fn enqueue(self, device: WDFDEVICE) -> Result<(), (Self, NtStatus)> {
+        // SAFETY: both are live; the request has not been queued before.
+        let status = unsafe {
+            wdf!(PFN_WDFDEVICEENQUEUEREQUEST
+                [WdfDeviceEnqueueRequestTableIndex](
+                device, self.0
+            ))
+        };
+        nt::check(status).map_err(|status| (self, status))
+    }
+
+    /// Completes the request. IRQL: up to DISPATCH_LEVEL.
+    pub fn complete(self, status: NtStatus, information: usize) {
+        // SAFETY: the request is the driver's and not marked cancelable.
+        unsafe { complete(self.0, status, information) };
+    }
+
+    /// Marks the request cancelable and keeps it beyond its completion. Nothing may have been
+    /// issued for it yet. `cancelled` may run before this returns, but never on this thread.
+    ///
+    /// # IRQL
+    ///
+    /// Up to DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// It was cancelled already: the caller completes it with the status given.
+    pub fn mark_cancelable(
+        self,
+        cancelled: PFN_WDF_REQUEST_CANCEL,
+    ) -> Result<(), (Self, NtStatus)> {
+        // SAFETY: the request is the driver's and not marked.
+        let status = unsafe {
+            wdf!(PFN_WDFREQUESTMARKCANCELABLEEX
+                [WdfRequestMarkCancelableExTableIndex](
+                self.0, cancelled
+            ))
+        };
+        nt::check(status).map_err(|status| (self, status))
+    }
+
+    /// A reference that outlives the request's completion. IRQL: up to DISPATCH_LEVEL.
+    pub fn keep(&self) -> Pended {
+        // SAFETY: the request is live.
+        unsafe {
+            wdf!(PFN_WDFOBJECTREFERENCEACTUAL
+                [WdfObjectReferenceActualTableIndex](
+                self.0.cast(),
+                ptr::null_mut(),
+                0,
+                ptr::null()
+            ));
+        }
+        Pended(self.0)
+    }
+}
+
+/// A reference to a request that may be completed at any time, by its cancel callback if no one
+/// else.
+pub struct Pended(WDFREQUEST);
+
+// SAFETY: KMDF synchronises its handles.
+unsafe impl Send for Pended {}
+// SAFETY: as above.
+unsafe impl Sync for Pended {}
+
+impl Pended {
+    /// The handle, for its context.
+    pub const fn handle(&self) -> WDFREQUEST {
+        self.0
+    }
+
+    /// Takes the cancelable mark off. True if the caller is to complete the request; false if the
+    /// cancel callback is or was called, which completes it. IRQL: up to DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    ///
+    /// The request was marked, and no one else unmarks it: the ticket's claimant calls this.
+    pub unsafe fn unmark_cancelable(&self) -> bool {
+        // SAFETY: the reference keeps the handle; it was marked (this function's contract).
+        let status = unsafe {
+            wdf!(PFN_WDFREQUESTUNMARKCANCELABLE
+                [WdfRequestUnmarkCancelableTableIndex](
+                self.0
+            ))
+        };
+        nt::check(status).is_ok()
+    }
+
+    /// Completes the request with a reply. IRQL: up to DISPATCH_LEVEL.
+    ///
+    /// # Safety
+    ///
+    /// The caller has unmarked the request, or is its cancel callback; it completes it once.
+    pub unsafe fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) {
+        let information = if status.is_success() {
+            // SAFETY: not completed yet, and only the caller touches it.
+            reply(unsafe { output(self.0) })
+        } else {
+            0
+        };
+        // SAFETY: this function's contract.
+        unsafe { complete(self.0, status, information) };
+    }
+}
+
+impl Drop for Pended {
+    fn drop(&mut self) {
+        // SAFETY: the reference was taken by `Request::keep`.
+        unsafe {
+            wdf!(PFN_WDFOBJECTDEREFERENCEACTUAL
+                [WdfObjectDereferenceActualTableIndex](
+                self.0.cast(),
+                ptr::null_mut(),
+                0,
+                ptr::null()
+            ));
+        }
+    }
+}
+
+/// # Safety
+///
+/// The request is not completed, and nothing else refers to its buffer for `'a`.
+unsafe fn output<'a>(request: WDFREQUEST) -> &'a mut [u8] {
+    let mut start: *mut c_void = ptr::null_mut();
+    let mut length = 0;
+    // SAFETY: the request is live; both outputs are ours to write.
+    let found = nt::check(unsafe {
+        wdf!(PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER
+            [WdfRequestRetrieveOutputBufferTableIndex](
+            request,
+            0,
+            &raw mut start,
+            &raw mut length
+        ))
+    });
+    if found.is_err() || start.is_null() {
+        return &mut [];
+    }
+    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion (this function's contract).
+    unsafe { core::slice::from_raw_parts_mut(start.cast(), length) }
+}
+
+/// # Safety
+///
+/// The request is the caller's to complete, once.
+unsafe fn complete(request: WDFREQUEST, status: NtStatus, information: usize) {
+    // SAFETY: this function's contract.
+    unsafe {
+        wdf!(PFN_WDFREQUESTCOMPLETEWITHINFORMATION
+            [WdfRequestCompleteWithInformationTableIndex](
+            request,
+            raw(status),
+            information as u64
+        ));
+    }
+}

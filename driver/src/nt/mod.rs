@@ -1,0 +1,27 @@
+//! What the driver uses of ntoskrnl: threads, events, tokens, the IRQL.
+
+pub mod event;
+pub mod thread;
+pub mod token;
+
+use tlsgate_protocol::NtStatus;
+
+/// A [`Result`] of an `NTSTATUS`.
+///
+/// # Errors
+///
+/// The status is not a success.
+pub fn check(status: wdk_sys::NTSTATUS) -> Result<(), NtStatus> {
+    let status = NtStatus(status);
+    if status.is_success() {
+        Ok(())
+    } else {
+        Err(status)
+    }
+}
+
+/// The current IRQL. Any IRQL.
+pub fn irql() -> u8 {
+    // SAFETY: takes nothing and reads a register.
+    unsafe { wdk_sys::ntddk::KeGetCurrentIrql() }
+}

@@ -1,0 +1,191 @@
+//! An operation: what goes through the queue, is inside ksecdd during a call, and ends once.
+//!
+//! It has one owner at a time, by its type: dispatch, the queue, an issuer, ksecdd (the slot of an
+//! async context), the callback. What its request needs from several threads is in
+//! [`Pending`](crate::pending::Pending).
+
+use crate::{
+    accept::{self, Accept},
+    acquire::{self, Acquisition},
+    credential::Freeing,
+    gate::Gate,
+    memory::{Shared, try_box},
+    nt::{self, token::Client},
+    pending::Pending,
+    release,
+    session::Session,
+    sspi::{Completed, Deletion, Issued, When},
+};
+use alloc::boxed::Box;
+use core::mem;
+use tlsgate_core::ticket::Begin;
+use tlsgate_protocol::SecurityStatus;
+
+/// One operation.
+pub struct Operation {
+    gate: &'static Gate,
+    /// It counts among those inside ksecdd.
+    admitted: bool,
+    /// The request it is for, if any.
+    pub pending: Option<Shared<Pending>>,
+    work: Work,
+}
+
+/// What an operation does.
+pub enum Work {
+    /// Held in reserve for closing, or done.
+    Nothing,
+    /// Carries a caller's token to dispatch.
+    Token(Client),
+    /// Acquires a credential.
+    Acquire(Acquisition),
+    /// Frees a credential.
+    Free {
+        /// The right to.
+        freeing: Freeing,
+        /// What the call gave, once it has.
+        result: Option<SecurityStatus>,
+    },
+    /// A server leg.
+    Accept(Accept),
+    /// Deletes a security context.
+    Delete {
+        /// The right to.
+        deletion: Deletion<Session>,
+        /// What the call gave, once it has.
+        result: Option<SecurityStatus>,
+    },
+}
+
+impl Operation {
+    /// An operation, with its place in the queue and in the driver's life. IRQL: up to
+    /// DISPATCH_LEVEL. `None` when there is no memory or the driver is being unloaded.
+    pub fn new(gate: &'static Gate, work: Work) -> Option<Box<Self>> {
+        if !gate.enter() {
+            return None;
+        }
+        if !gate.issuers.register() {
+            gate.leave();
+            return None;
+        }
+        match try_box(Self {
+            gate,
+            admitted: false,
+            pending: None,
+            work,
+        }) {
+            Ok(operation) => Some(operation),
+            Err(_) => {
+                gate.issuers.forget(false);
+                gate.leave();
+                None
+            }
+        }
+    }
+
+    /// The driver's gate.
+    pub const fn gate(&self) -> &'static Gate {
+        self.gate
+    }
+
+    /// What it does, in place: addresses in it are good while the operation lives.
+    pub const fn work(&mut self) -> &mut Work {
+        &mut self.work
+    }
+
+    /// Gives an operation without work something to do.
+    pub fn set(&mut self, work: Work) {
+        self.work = work;
+    }
+
+    /// Takes the work out, for its end.
+    pub fn take(&mut self) -> Work {
+        mem::replace(&mut self.work, Work::Nothing)
+    }
+
+    /// The end of an operation. The driver may be unloaded right after: the last statement of
+    /// whoever calls it. IRQL: up to DISPATCH_LEVEL, unless it carries a token.
+    pub fn end(self: Box<Self>) {
+        let (gate, admitted) = (self.gate, self.admitted);
+        drop(self);
+        gate.issuers.forget(admitted);
+        gate.leave();
+    }
+
+    /// The next step, on an issuer's thread at PASSIVE_LEVEL.
+    pub fn step(mut self: Box<Self>) {
+        if matches!(self.work, Work::Token(_) | Work::Nothing) {
+            return self.end();
+        }
+        self.admitted = true;
+        match self.work {
+            Work::Accept(_) => accept::step(self),
+            Work::Acquire(_) => acquire::step(self),
+            Work::Delete { .. } => crate::close::step(self),
+            Work::Free { .. } => release::step(self),
+            Work::Token(_) | Work::Nothing => {}
+        }
+    }
+
+    /// Before a call: whether the request still wants it.
+    pub fn begin(&self) -> Begin {
+        self.pending
+            .as_ref()
+            .map_or(Begin::Issue, |pending| pending.begin())
+    }
+
+    /// After a call that completed or was not made: the request hears of it. IRQL: up to
+    /// DISPATCH_LEVEL.
+    pub fn returned(&self) {
+        if let Some(pending) = &self.pending {
+            pending.returned();
+        }
+    }
+}
+
+/// Counts what became of a call. Gives the operation back when the call was refused: its async
+/// context must go into quarantine.
+pub fn issued(
+    gate: &'static Gate,
+    issued: Issued<Operation>,
+) -> Option<(Box<Operation>, SecurityStatus)> {
+    let counters = &gate.counters;
+    counters.calls.up();
+    match issued {
+        Issued::Accepted(When::Inline) => counters.completed_inline.up(),
+        Issued::Accepted(When::Early) => counters.completed_early.up(),
+        Issued::Accepted(When::Late) => counters.completed_late.up(),
+        Issued::RefusedYetCalledBack => counters.calls_refused.up(),
+        Issued::Refused(operation, status) => {
+            counters.calls_refused.up();
+            return Some((operation, status));
+        }
+    }
+    None
+}
+
+impl Completed for Operation {
+    fn completed(mut self: Box<Self>, status: SecurityStatus) {
+        self.gate
+            .counters
+            .highest_callback_irql
+            .at_least(u64::from(nt::irql()));
+        self.returned();
+        match &mut self.work {
+            Work::Accept(_) => accept::completed(self, status),
+            Work::Acquire(_) => acquire::completed(self, status),
+            // What remains is for PASSIVE_LEVEL.
+            Work::Delete { result, .. } | Work::Free { result, .. } => {
+                *result = Some(status);
+                self.gate.issuers.go_on(self);
+            }
+            Work::Token(_) | Work::Nothing => self.end(),
+        }
+    }
+
+    fn stray() {
+        if let Some(gate) = Gate::get() {
+            gate.counters.stray_callbacks.up();
+        }
+    }
+}

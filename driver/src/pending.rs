@@ -1,0 +1,226 @@
+//! A pended request: completed exactly once, by its result or by whoever gives it up.
+
+use crate::{
+    handle::Handle,
+    kmdf::{
+        object::{ContextType, ZeroContext},
+        request::{Pended, Request},
+    },
+    memory::Shared,
+    operation::Operation,
+    session::Session,
+};
+use alloc::boxed::Box;
+use core::{
+    ptr,
+    sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
+};
+use tlsgate_core::ticket::{Abandoned, Begin, Ticket};
+use tlsgate_protocol::NtStatus;
+use wdk_sys::{WDFOBJECT, WDFREQUEST};
+
+/// Context space of every request.
+pub struct RequestContext {
+    /// The operation that EvtIoInCallerContext made with the caller's token, for dispatch.
+    operation: AtomicPtr<Operation>,
+    /// One owner of the request's [`Pending`], for the cancel callback; taken back by whoever
+    /// unmarks the request.
+    pending: AtomicPtr<Pending>,
+}
+
+// SAFETY: null pointers are values, and the pointers are atomic.
+unsafe impl ZeroContext for RequestContext {}
+
+/// Declares [`RequestContext`] to the framework.
+pub static REQUEST_CONTEXT: ContextType<RequestContext> =
+    ContextType::new(c"TlsGateRequest", &raw const REQUEST_CONTEXT);
+
+/// What a pended request's parties share.
+pub struct Pending {
+    ticket: Ticket<AtomicUsize>,
+    request: Pended,
+    handle: Shared<Handle>,
+    /// The session that fails when the request is given up.
+    session: Option<Shared<Session>>,
+    /// Its number in the handle's table; 0 before it is there.
+    number: AtomicU64,
+}
+
+impl Pending {
+    /// Marks a request cancelable, before anything is issued for it. From here on its buffer is
+    /// not to be touched: the request may be completed at any time. IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// The request, if it is still the caller's to complete, and with what.
+    pub fn pend(
+        request: Request,
+        handle: &Shared<Handle>,
+        session: Option<Shared<Session>>,
+    ) -> Result<Shared<Self>, (Option<Request>, NtStatus)> {
+        let pending = Self {
+            ticket: Ticket::new(),
+            request: request.keep(),
+            handle: handle.clone(),
+            session,
+            number: AtomicU64::new(0),
+        };
+        let Ok(pending) = Shared::try_new(pending) else {
+            return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
+        };
+        let Some(context) = context_of(request.handle()) else {
+            return Err((Some(request), NtStatus::STATUS_INVALID_DEVICE_REQUEST));
+        };
+        context
+            .pending
+            .store(pending.clone().into_raw(), Ordering::Release);
+        if let Err((request, status)) = request.mark_cancelable(Some(cancelled)) {
+            // The cancel callback never comes.
+            drop(take_pending(request.handle()));
+            return Err((Some(request), status));
+        }
+        // Only now: clean-up unmarks what it finds in the table.
+        match handle.add_pending(pending.clone()) {
+            Ok(number) => {
+                pending.number.store(number, Ordering::Release);
+                Ok(pending)
+            }
+            Err(status) => {
+                pending.complete(status, |_| 0);
+                Err((None, status))
+            }
+        }
+    }
+
+    /// Before a call to ksecdd for this request.
+    pub fn begin(&self) -> Begin {
+        self.ticket.begin()
+    }
+
+    /// After the call. IRQL: up to DISPATCH_LEVEL.
+    pub fn returned(&self) {
+        if self.ticket.returned() {
+            self.handle.gate.counters.orphans_live.down();
+        }
+    }
+
+    /// The handle that the request came over.
+    pub const fn handle(&self) -> &Shared<Handle> {
+        &self.handle
+    }
+
+    /// Completes the request with its result, unless it was given up. `reply` writes the reply and
+    /// gives its length; it runs only when the reply is delivered. True if it was. IRQL: up to
+    /// DISPATCH_LEVEL.
+    pub fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) -> bool {
+        self.forget();
+        if !self.ticket.claim() || !self.unmark() {
+            return false;
+        }
+        // SAFETY: claimed and unmarked, so it is ours alone, once.
+        unsafe { self.request.complete(status, reply) };
+        true
+    }
+
+    /// Gives the request up for another reason than its cancellation. IRQL: up to DISPATCH_LEVEL.
+    pub fn give_up(&self, status: NtStatus) {
+        if self.ticket.claim() && self.unmark() {
+            self.abandon();
+            // SAFETY: claimed and unmarked, so it is ours alone, once.
+            unsafe { self.request.complete(status, |_| 0) };
+        }
+    }
+
+    /// The claimant takes the cancelable mark off. False if the cancel callback completes it.
+    fn unmark(&self) -> bool {
+        // SAFETY: `pend` marked it, and only the ticket's claimant comes here.
+        let ours = unsafe { self.request.unmark_cancelable() };
+        if ours {
+            drop(take_pending(self.request.handle()));
+        }
+        ours
+    }
+
+    /// The operation is no longer wanted; its session, if any, has lost a reply and is of no use.
+    fn abandon(&self) {
+        let counters = &self.handle.gate.counters;
+        counters.cancelled.up();
+        if let Some(session) = &self.session {
+            session.fail();
+        }
+        if self.ticket.abandon() == Abandoned::Orphaned {
+            counters.orphans_live.up();
+        }
+    }
+
+    fn forget(&self) {
+        match self.number.load(Ordering::Acquire) {
+            0 => {}
+            number => self.handle.remove_pending(number),
+        }
+    }
+}
+
+/// Leaves the operation with the caller's token for dispatch. IRQL: up to DISPATCH_LEVEL.
+pub fn put_operation(request: &Request, operation: Box<Operation>) {
+    if let Some(context) = context_of(request.handle()) {
+        context
+            .operation
+            .store(Box::into_raw(operation), Ordering::Release);
+    }
+}
+
+/// Takes the operation that [`put_operation`] left.
+pub fn take_operation(request: &Request) -> Option<Box<Operation>> {
+    context_of(request.handle()).and_then(RequestContext::take_operation)
+}
+
+impl RequestContext {
+    fn take_operation(&self) -> Option<Box<Operation>> {
+        let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: null, or what `put_operation` leaked, taken back once.
+        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+    }
+}
+
+/// The end of a request, as EvtCleanupCallback. IRQL: up to DISPATCH_LEVEL, where a token must not
+/// be released: an issuer does that.
+///
+/// # Safety
+///
+/// Called by the framework, with a request of the device.
+pub unsafe extern "C" fn request_gone(request: WDFOBJECT) {
+    let operation = context_of(request.cast()).and_then(RequestContext::take_operation);
+    if let (Some(operation), Some(gate)) = (operation, crate::gate::Gate::get()) {
+        gate.issuers.go_on(operation);
+    }
+}
+
+/// EvtRequestCancel: KMDF gives this the completion. IRQL: up to DISPATCH_LEVEL, any thread.
+///
+/// # Safety
+///
+/// Called by the framework, with a request that was marked by [`Pending::pend`].
+unsafe extern "C" fn cancelled(request: WDFREQUEST) {
+    let Some(pending) = take_pending(request) else {
+        return;
+    };
+    pending.forget();
+    pending.abandon();
+    // SAFETY: the cancel callback completes the request; a claimant's unmark has failed, or fails.
+    unsafe { pending.request.complete(NtStatus::STATUS_CANCELLED, |_| 0) };
+}
+
+fn take_pending(request: WDFREQUEST) -> Option<Shared<Pending>> {
+    let raw = context_of(request)?
+        .pending
+        .swap(ptr::null_mut(), Ordering::AcqRel);
+    // SAFETY: null, or an owner that `pend` gave away, taken back once.
+    (!raw.is_null()).then(|| unsafe { Shared::from_raw(raw) })
+}
+
+/// The context of a request that is referenced, delivered or being cleaned up.
+fn context_of<'a>(request: WDFREQUEST) -> Option<&'a RequestContext> {
+    // SAFETY: every request of the device has this context; the callers here hold the request.
+    unsafe { REQUEST_CONTEXT.of(request.cast()) }
+}

@@ -1,0 +1,50 @@
+//! The user-mode library of `TlsGate`: TLS connections whose handshake and record protection
+//! happen in the kernel.
+//!
+//! From the bottom up:
+//!
+//! * [`Transport`] carries one IOCTL. On Windows that is `Device`, which opens `\\.\TlsGate` for
+//!   overlapped I/O; in tests it is whatever stands in for the driver.
+//! * [`Driver`] has one function an IOCTL, from typed arguments to typed replies.
+//! * [`accept`] drives a server handshake over any byte stream and yields a [`TlsStream`], which
+//!   reads and writes application data like any other tokio stream.
+//!
+//! ```no_run
+//! # async fn serve(driver: tlsgate_client::Driver, socket: tokio::net::TcpStream)
+//! #     -> Result<(), tlsgate_client::Error> {
+//! use tlsgate_client::{Certificate, Protocols, accept};
+//! let thumbprint = "00112233445566778899AABBCCDDEEFF00112233".parse()?;
+//! let credential = driver.acquire(&Certificate::machine(thumbprint), Protocols::ALL).await?;
+//! let stream = accept(&driver, credential, &[b"http/1.1"], socket).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! [`Error`] says which call failed, with which status, and what to do about it.
+
+mod buffer;
+mod connection;
+mod driver;
+mod error;
+mod handshake;
+mod session;
+mod status;
+mod stream;
+mod thumbprint;
+mod transport;
+mod wakers;
+
+#[cfg(windows)]
+pub mod device;
+
+pub use connection::Connection;
+#[cfg(windows)]
+pub use device::Device;
+pub use driver::{Certificate, Driver, Leg, Pending, Protocols, Record, RecordOutcome, Start};
+pub use error::Error;
+pub use handshake::accept;
+pub use status::{alert_name, describe_nt_status, describe_security_status};
+pub use stream::TlsStream;
+pub use thumbprint::Thumbprint;
+pub use transport::{Reply, Transport};
+
+pub use tlsgate_protocol as protocol;

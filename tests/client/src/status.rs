@@ -1,0 +1,144 @@
+//! Statuses and alerts as a person reads them.
+
+use tlsgate_protocol::{NtStatus, SecurityStatus};
+
+/// The status with its documented name and what it means: `SEC_E_INVALID_TOKEN (0x80090308): ...`.
+#[must_use]
+pub fn describe_security_status(status: SecurityStatus) -> String {
+    describe(status.name(), status.0, meaning(status))
+}
+
+/// The status with its documented name and what it means for an IOCTL of the driver.
+#[must_use]
+pub fn describe_nt_status(status: NtStatus) -> String {
+    describe(status.name(), status.0, advice(status))
+}
+
+fn describe(name: Option<&str>, value: i32, text: &str) -> String {
+    let separator = if text.is_empty() { "" } else { ": " };
+    format!(
+        "{} (0x{value:08X}){separator}{text}",
+        name.unwrap_or("unnamed status")
+    )
+}
+
+const fn meaning(status: SecurityStatus) -> &'static str {
+    match status {
+        SecurityStatus::SEC_E_OK => "done",
+        SecurityStatus::SEC_I_CONTINUE_NEEDED => "the handshake goes on",
+        SecurityStatus::SEC_I_CONTEXT_EXPIRED => "the peer has closed the session",
+        SecurityStatus::SEC_I_RENEGOTIATE => "a post-handshake message is to be processed",
+        SecurityStatus::SEC_E_INCOMPLETE_MESSAGE => "the input ends inside a record",
+        SecurityStatus::SEC_E_INVALID_TOKEN => "the peer's bytes are not TLS as it should be",
+        SecurityStatus::SEC_E_ILLEGAL_MESSAGE => "the peer sent, or deserves, a fatal alert",
+        SecurityStatus::SEC_E_MESSAGE_ALTERED => "a record failed its integrity check",
+        SecurityStatus::SEC_E_DECRYPT_FAILURE => "a record could not be decrypted",
+        SecurityStatus::SEC_E_CONTEXT_EXPIRED => "the session can no longer be used",
+        SecurityStatus::SEC_E_ALGORITHM_MISMATCH => {
+            "both sides have no protocol version or algorithm in common"
+        }
+        SecurityStatus::SEC_E_APPLICATION_PROTOCOL_MISMATCH => {
+            "both sides have no application protocol (ALPN) in common"
+        }
+        SecurityStatus::SEC_E_NO_CREDENTIALS => {
+            "no such certificate in that store, or its private key may not be used by this account"
+        }
+        SecurityStatus::SEC_E_UNKNOWN_CREDENTIALS => "the certificate's private key was not found",
+        SecurityStatus::SEC_E_SECPKG_NOT_FOUND => "this Windows has no Schannel package",
+        SecurityStatus::SEC_E_INSUFFICIENT_MEMORY => "the security subsystem is out of memory",
+        SecurityStatus::SEC_E_INTERNAL_ERROR => "the security subsystem failed",
+        SecurityStatus::SEC_E_UNSUPPORTED_FUNCTION => "this Windows cannot do that",
+        SecurityStatus::SEC_E_UNTRUSTED_ROOT => "the peer's certificate has no trusted root",
+        SecurityStatus::SEC_E_CERT_EXPIRED => "the certificate has expired",
+        SecurityStatus::SEC_E_CERT_UNKNOWN => "the certificate could not be processed",
+        SecurityStatus::SEC_E_WRONG_PRINCIPAL => "the certificate is for another name",
+        _ => "",
+    }
+}
+
+const fn advice(status: NtStatus) -> &'static str {
+    match status {
+        NtStatus::STATUS_ACCESS_DENIED => "run it as an administrator",
+        NtStatus::STATUS_REVISION_MISMATCH => {
+            "program and driver are of different versions; run `tlsgate install` again"
+        }
+        NtStatus::STATUS_QUOTA_EXCEEDED => {
+            "a quota of the driver is used up; close sessions or raise it in the service's Parameters"
+        }
+        NtStatus::STATUS_INVALID_DEVICE_REQUEST => {
+            "the driver does not know this request; run `tlsgate install` again"
+        }
+        NtStatus::STATUS_INVALID_PARAMETER => "the request makes no sense to the driver",
+        NtStatus::STATUS_BUFFER_TOO_SMALL => "a buffer is shorter than the request or its reply",
+        NtStatus::STATUS_INSUFFICIENT_RESOURCES => "the kernel is out of memory",
+        NtStatus::STATUS_BAD_IMPERSONATION_LEVEL => {
+            "the calling thread impersonates, but not at the level the driver needs"
+        }
+        NtStatus::STATUS_CANCELLED => "the request was given up",
+        NtStatus::STATUS_FILE_CLOSED => "the handle has been closed",
+        NtStatus::STATUS_INVALID_DEVICE_STATE => "the session's state does not allow this",
+        NtStatus::STATUS_NOT_FOUND => "this handle has no such session or credential",
+        NtStatus::STATUS_DEVICE_BUSY => "the session is in use by another request",
+        _ => "",
+    }
+}
+
+/// The name of a TLS alert description (RFC 8446, section 6).
+#[must_use]
+pub const fn alert_name(description: u8) -> &'static str {
+    match description {
+        0 => "close_notify",
+        10 => "unexpected_message",
+        20 => "bad_record_mac",
+        22 => "record_overflow",
+        40 => "handshake_failure",
+        42 => "bad_certificate",
+        43 => "unsupported_certificate",
+        44 => "certificate_revoked",
+        45 => "certificate_expired",
+        46 => "certificate_unknown",
+        47 => "illegal_parameter",
+        48 => "unknown_ca",
+        49 => "access_denied",
+        50 => "decode_error",
+        51 => "decrypt_error",
+        70 => "protocol_version",
+        71 => "insufficient_security",
+        80 => "internal_error",
+        86 => "inappropriate_fallback",
+        90 => "user_canceled",
+        109 => "missing_extension",
+        110 => "unsupported_extension",
+        112 => "unrecognized_name",
+        113 => "bad_certificate_status_response",
+        115 => "unknown_psk_identity",
+        116 => "certificate_required",
+        120 => "no_application_protocol",
+        _ => "an alert without a name",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_status_has_name_value_and_meaning() {
+        assert_eq!(
+            describe_security_status(SecurityStatus::SEC_E_CERT_EXPIRED),
+            "SEC_E_CERT_EXPIRED (0x80090328): the certificate has expired"
+        );
+        assert_eq!(
+            describe_nt_status(NtStatus::STATUS_NOT_FOUND),
+            "STATUS_NOT_FOUND (0xC0000225): this handle has no such session or credential"
+        );
+    }
+
+    #[test]
+    fn an_unknown_status_still_shows_its_value() {
+        assert_eq!(
+            describe_nt_status(NtStatus(0x1234)),
+            "unnamed status (0x00001234)"
+        );
+    }
+}

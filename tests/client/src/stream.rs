@@ -1,0 +1,326 @@
+//! Application data over an established session: every read an UNSEAL, every write a SEAL.
+
+use crate::{
+    Connection, Error, Leg, Pending, Record, RecordOutcome, Start,
+    buffer::Buffer,
+    session::Session,
+    wakers::{Half, Wakers},
+};
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tlsgate_protocol::{SecurityStatus, SessionId, limits};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Most bytes of a record's header (RFC 8446, section 5.1).
+const RECORD_HEADER: usize = 5;
+
+/// A TLS connection.
+///
+/// A write is taken into one record and counts as written when the record is being made; flush to
+/// know that it is on its way, as with any buffered writer. Dropping the stream closes the session.
+pub struct TlsStream<S> {
+    stream: S,
+    session: Session,
+    connection: Connection,
+    reading: Reading,
+    /// Bytes from the peer that nothing has used up yet.
+    ciphertext: Vec<u8>,
+    /// Data that has been unsealed and not been read yet.
+    plaintext: Buffer,
+    sealing: Option<Pending<Record>>,
+    /// Records and tokens that the stream has not taken yet.
+    outgoing: Buffer,
+    wakers: Arc<Wakers>,
+}
+
+/// What the reading half is about.
+enum Reading {
+    /// Ready to unseal the next record, as soon as it is whole.
+    Idle,
+    /// Waits for UNSEAL.
+    Unsealing(Pending<Record>),
+    /// Must give `usize` bytes of ciphertext to ACCEPT as soon as no SEAL is on its way: a leg has
+    /// the context for itself.
+    BeforeLeg(usize),
+    /// Waits for ACCEPT.
+    InLeg(Pending<Leg>),
+    /// The leg wants more bytes than there are.
+    LegNeedsMore,
+    /// The peer said close_notify.
+    Closed,
+    /// The session has failed.
+    Failed(SecurityStatus),
+}
+
+impl<S> TlsStream<S> {
+    pub(crate) fn new(
+        stream: S,
+        session: Session,
+        connection: Connection,
+        ciphertext: Vec<u8>,
+    ) -> Self {
+        Self {
+            stream,
+            session,
+            connection,
+            reading: Reading::Idle,
+            ciphertext,
+            plaintext: Buffer::default(),
+            sealing: None,
+            outgoing: Buffer::default(),
+            wakers: Arc::default(),
+        }
+    }
+
+    /// What the handshake negotiated.
+    #[must_use]
+    pub const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The session's id on the driver's handle.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        self.session.id()
+    }
+
+    /// Closes the session, waits until it is gone, and gives back the stream below.
+    ///
+    /// # Errors
+    ///
+    /// The driver could not delete the session.
+    pub async fn close(self) -> Result<S, Error> {
+        let Self {
+            stream, session, ..
+        } = self;
+        session.close().await?;
+        Ok(stream)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
+    /// Moves the reading half until there is plaintext or nothing more will come.
+    fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.plaintext.is_empty() {
+            match &mut self.reading {
+                Reading::Idle => match whole_record(&self.ciphertext) {
+                    Some(length) => {
+                        let record = &self.ciphertext[..length];
+                        let unsealing = self.session.driver().unseal(self.session.id(), record);
+                        self.reading = Reading::Unsealing(unsealing);
+                    }
+                    None => ready!(self.poll_ciphertext(cx))?,
+                },
+                Reading::Unsealing(reply) => {
+                    let record = ready!(reply.as_mut().poll(cx));
+                    self.reading = Reading::Idle;
+                    self.unsealed(record?);
+                }
+                Reading::BeforeLeg(_) | Reading::InLeg(_) => ready!(self.poll_leg(cx))?,
+                Reading::LegNeedsMore => {
+                    ready!(self.poll_ciphertext(cx))?;
+                    self.reading = Reading::BeforeLeg(self.ciphertext.len());
+                }
+                Reading::Closed => return Poll::Ready(Ok(())),
+                Reading::Failed(status) => {
+                    let status = *status;
+                    // The alert goes out first; that the peer does not take it changes nothing.
+                    let _ = ready!(self.poll_outgoing(cx));
+                    return Poll::Ready(Err(Error::Record(status).into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads more bytes from the peer.
+    fn poll_ciphertext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut chunk = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut chunk);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            // Without close_notify the end may be an attacker's: it must not look like one.
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.ciphertext.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(()))
+    }
+
+    fn unsealed(&mut self, record: Record) {
+        self.ciphertext.drain(..record.consumed);
+        match record.outcome {
+            RecordOutcome::Data => self.plaintext = Buffer::from(record.bytes),
+            // The record was whole by its own length: the driver wants what cannot come.
+            RecordOutcome::NeedMore => self.reading = Reading::Failed(record.status),
+            RecordOutcome::Renegotiate => {
+                let length = record.bytes.len();
+                self.ciphertext.splice(..0, record.bytes);
+                self.reading = Reading::BeforeLeg(length);
+            }
+            RecordOutcome::PeerClosed => self.reading = Reading::Closed,
+            RecordOutcome::Failed => {
+                self.outgoing.append(&record.bytes);
+                self.reading = Reading::Failed(record.status);
+            }
+        }
+    }
+
+    /// Moves a post-handshake leg; ready when there is none.
+    fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Reading::BeforeLeg(length) = self.reading {
+            ready!(self.poll_seal(cx))?;
+            let length = length.min(limits::MAX_INPUT);
+            let (driver, id) = (self.session.driver(), self.session.id());
+            let leg = driver.accept(Start::Continue(id), &self.ciphertext[..length]);
+            self.reading = Reading::InLeg(leg);
+        }
+        let Reading::InLeg(reply) = &mut self.reading else {
+            return Poll::Ready(Ok(()));
+        };
+        let leg = ready!(reply.as_mut().poll(cx));
+        self.reading = Reading::Idle;
+        let leg = leg?;
+        self.ciphertext.drain(..leg.consumed);
+        self.outgoing.append(&leg.token);
+        self.reading = match leg.status {
+            SecurityStatus::SEC_E_OK => Reading::Idle,
+            SecurityStatus::SEC_I_CONTINUE_NEEDED
+                if leg.consumed > 0 && !self.ciphertext.is_empty() =>
+            {
+                Reading::BeforeLeg(self.ciphertext.len())
+            }
+            SecurityStatus::SEC_I_CONTINUE_NEEDED | SecurityStatus::SEC_E_INCOMPLETE_MESSAGE => {
+                Reading::LegNeedsMore
+            }
+            status => Reading::Failed(status),
+        };
+        // The answer need not wait for the next write.
+        match self.poll_outgoing(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Waits for the record that is being made; ready when there is none.
+    fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(reply) = &mut self.sealing else {
+            return Poll::Ready(Ok(()));
+        };
+        let record = ready!(reply.as_mut().poll(cx));
+        self.sealing = None;
+        let record = record?;
+        self.outgoing.append(&record.bytes);
+        match record.outcome {
+            RecordOutcome::Data => Poll::Ready(Ok(())),
+            _ => Poll::Ready(Err(Error::Record(record.status).into())),
+        }
+    }
+
+    /// Hands everything that waits to the stream below.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.outgoing.rest()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.outgoing.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Everything that must be over before a new record may be begun.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_seal(cx))?;
+        while matches!(self.reading, Reading::BeforeLeg(_) | Reading::InLeg(_)) {
+            ready!(self.poll_leg(cx))?;
+        }
+        self.poll_outgoing(cx)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let waker = self.wakers.register(Half::Read, cx.waker());
+        ready!(self.poll_plaintext(&mut Context::from_waker(&waker)))?;
+        let length = buffer.remaining().min(self.plaintext.rest().len());
+        buffer.put_slice(&self.plaintext.rest()[..length]);
+        self.plaintext.advance(length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let waker = self.wakers.register(Half::Write, cx.waker());
+        ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
+        let length = data
+            .len()
+            .min(limits::MAX_PLAINTEXT)
+            .min(self.connection.maximum_message.max(1));
+        self.sealing = Some(
+            self.session
+                .driver()
+                .seal(self.session.id(), &data[..length]),
+        );
+        Poll::Ready(Ok(length))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waker = self.wakers.register(Half::Write, cx.waker());
+        let mut cx = Context::from_waker(&waker);
+        ready!(self.poll_seal(&mut cx))?;
+        ready!(self.poll_outgoing(&mut cx))?;
+        Pin::new(&mut self.stream).poll_flush(&mut cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(cx))?;
+        let waker = self.wakers.register(Half::Write, cx.waker());
+        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&waker))
+    }
+}
+
+/// The length of the first record, once it is whole. One that claims to be longer than a record can
+/// be counts as whole at the longest: the driver refuses it.
+fn whole_record(bytes: &[u8]) -> Option<usize> {
+    let length = bytes.get(3..RECORD_HEADER)?;
+    let body = usize::from(u16::from_be_bytes([length[0], length[1]]));
+    let whole = (RECORD_HEADER + body).min(limits::MAX_RECORD);
+    (bytes.len() >= whole).then_some(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_whole_at_its_own_length() {
+        assert_eq!(whole_record(&[23, 3, 3, 0]), None);
+        assert_eq!(whole_record(&[23, 3, 3, 0, 1]), None);
+        assert_eq!(whole_record(&[23, 3, 3, 0, 1, 9, 23]), Some(6));
+    }
+
+    #[test]
+    fn an_impossible_record_is_whole_at_the_longest() {
+        let mut bytes = vec![23, 3, 3, 0xFF, 0xFF];
+        bytes.resize(limits::MAX_RECORD - 1, 0);
+        assert_eq!(whole_record(&bytes), None);
+        bytes.push(0);
+        assert_eq!(whole_record(&bytes), Some(limits::MAX_RECORD));
+    }
+}

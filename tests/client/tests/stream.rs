@@ -1,0 +1,135 @@
+//! Application data through the driver's records, against a TLS client that is not ours.
+
+mod common;
+
+use common::{Lab, server_name};
+use rustls::version::{TLS12, TLS13};
+use std::io::ErrorKind;
+use tlsgate_client::{TlsStream, accept};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio_rustls::client;
+
+async fn connect(lab: &Lab, capacity: usize) -> (client::TlsStream<DuplexStream>, Server) {
+    let (client, server) = duplex(capacity);
+    let (client, server) = tokio::join!(
+        lab.connector().connect(server_name(), client),
+        accept(&lab.driver, lab.credential, &[b"http/1.1"], server),
+    );
+    (client.unwrap(), server.unwrap())
+}
+
+type Server = TlsStream<DuplexStream>;
+
+fn data() -> Vec<u8> {
+    (0..200_000_u32)
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+/// Both directions at once, with messages after the handshake in between.
+async fn exchange(lab: &Lab, capacity: usize) {
+    let (client, server) = connect(lab, capacity).await;
+    lab.fake.insert_post_handshake(20);
+    let (mut client_read, mut client_write) = split(client);
+    let (mut server_read, mut server_write) = split(server);
+    let sent = data();
+    let send_client = async {
+        client_write.write_all(&sent).await.unwrap();
+        client_write.shutdown().await.unwrap();
+    };
+    let send_server = async {
+        server_write.write_all(&sent).await.unwrap();
+        server_write.flush().await.unwrap();
+    };
+    let (mut at_server, mut at_client) = (Vec::new(), vec![0; sent.len()]);
+    let receive_server = async { server_read.read_to_end(&mut at_server).await.unwrap() };
+    let receive_client = async { client_read.read_exact(&mut at_client).await.unwrap() };
+    tokio::join!(send_client, send_server, receive_server, receive_client);
+    assert!(at_server == sent && at_client == sent);
+    assert_eq!(lab.fake.post_handshake_legs(), 20);
+}
+
+#[tokio::test]
+async fn both_directions_at_once_with_post_handshake_messages() {
+    for version in [&TLS12, &TLS13] {
+        for capacity in [1024, 256 * 1024] {
+            exchange(&Lab::new(version).await, capacity).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_halves_may_be_on_different_threads() {
+    let lab = Lab::new(&TLS13).await;
+    let (client, server) = connect(&lab, 4096).await;
+    lab.fake.insert_post_handshake(50);
+    let sent = data();
+    let (mut client_read, mut client_write) = split(client);
+    let (mut server_read, mut server_write) = split(server);
+    let upstream = sent.clone();
+    let tasks = [
+        tokio::spawn(async move {
+            client_write.write_all(&upstream).await.unwrap();
+            client_write.shutdown().await.unwrap();
+        }),
+        // An echo, so that the server's halves wait for one another.
+        tokio::spawn(async move {
+            tokio::io::copy(&mut server_read, &mut server_write)
+                .await
+                .unwrap();
+            server_write.flush().await.unwrap();
+        }),
+    ];
+    let mut received = vec![0; sent.len()];
+    client_read.read_exact(&mut received).await.unwrap();
+    assert!(received == sent);
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn close_notify_is_an_end_and_a_cut_is_an_error() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, mut server) = connect(&lab, 4096).await;
+    client.shutdown().await.unwrap();
+    assert_eq!(server.read(&mut [0; 10]).await.unwrap(), 0);
+
+    let (client, mut server) = connect(&lab, 4096).await;
+    drop(client);
+    let error = server.read(&mut [0; 10]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+}
+
+#[tokio::test]
+async fn a_record_that_was_tampered_with_fails_with_its_status_and_an_alert() {
+    let lab = Lab::new(&TLS13).await;
+    let (client, mut server) = connect(&lab, 4096).await;
+    let (mut raw, _) = client.into_inner();
+    raw.write_all(&[&[23, 3, 3, 0, 40][..], &[0; 40]].concat())
+        .await
+        .unwrap();
+    let error = server.read(&mut [0; 10]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidData);
+    assert!(
+        error.to_string().contains("SEC_E_DECRYPT_FAILURE"),
+        "{error}"
+    );
+    drop(server);
+    let mut answer = Vec::new();
+    raw.read_to_end(&mut answer).await.unwrap();
+    assert!(!answer.is_empty(), "the alert");
+}
+
+#[tokio::test]
+async fn the_session_goes_with_its_stream() {
+    let lab = Lab::new(&TLS13).await;
+    let (_client, server) = connect(&lab, 4096).await;
+    assert_eq!(lab.fake.sessions(), 1);
+    drop(server);
+    assert_eq!(lab.fake.sessions(), 0);
+
+    let (_client, server) = connect(&lab, 4096).await;
+    server.close().await.unwrap();
+    assert_eq!(lab.fake.sessions(), 0);
+}

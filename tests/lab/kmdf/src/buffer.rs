@@ -1,0 +1,100 @@
+//! The METHOD_BUFFERED system buffer that a driver sees: a fenced copy, which tells who writes past its
+//! end or after completion.
+
+use crate::{
+    ffi::Out,
+    guard::{Block, FREED, FRESH, first_change},
+    object::lock,
+    stop::stop,
+    wdm::Irp,
+};
+use std::{collections::VecDeque, sync::Mutex};
+
+/// How many buffers of freed requests are kept and watched for late writers.
+const WATCHED: usize = 64;
+
+static FORMER: Mutex<VecDeque<Block>> = Mutex::new(VecDeque::new());
+
+/// One request's system buffer: input in front, output over it.
+pub struct Buffer {
+    block: Block,
+    completed: bool,
+}
+
+impl Buffer {
+    /// Copies the input of an IRP. As on Windows the buffer has room for the longer of both, and what the
+    /// input does not cover is old memory, not zeros.
+    pub fn new(irp: Irp, input: usize, output: usize) -> Self {
+        let mut block = Block::new(input.max(output), FRESH);
+        let source = irp.system_buffer() as *const u8;
+        if input > 0 {
+            // SAFETY: Wine's system buffer holds the input's bytes as long as the IRP lives; the copy is as long.
+            unsafe { source.copy_to_nonoverlapping(block.bytes_mut().as_mut_ptr(), input) };
+        }
+        Self {
+            block,
+            completed: false,
+        }
+    }
+
+    /// Where the driver finds it.
+    pub fn address(&self) -> usize {
+        self.block.address()
+    }
+
+    /// Hands `information` bytes to the caller and takes the buffer from the driver.
+    pub fn complete(&mut self, irp: Irp, information: usize) {
+        if let Some(place) = self.block.overrun() {
+            stop!(
+                "buffer-overrun",
+                "system buffer of {} bytes, at {place}",
+                self.block.size()
+            );
+        }
+        if information > 0 {
+            let target = irp.system_buffer() as *mut u8;
+            // SAFETY: the caller has checked that the output is at least this long, and Wine's buffer is as long
+            // as the output.
+            unsafe { target.copy_from_nonoverlapping(self.block.bytes().as_ptr(), information) };
+        }
+        self.block.bytes_mut().fill(FREED);
+        self.completed = true;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        check(&self.block);
+        let block = std::mem::replace(&mut self.block, Block::new(0, 0));
+        let mut former = lock(&FORMER);
+        former.push_back(block);
+        if former.len() > WATCHED
+            && let Some(oldest) = former.pop_front()
+        {
+            check(&oldest);
+        }
+    }
+}
+
+/// Looks at every buffer that is still watched.
+pub fn check_all() {
+    lock(&FORMER).drain(..).for_each(|block| check(&block));
+}
+
+fn check(block: &Block) {
+    if let Some(place) =
+        first_change(block.bytes(), FREED).or(block.overrun().map(isize::unsigned_abs))
+    {
+        stop!(
+            "buffer-touched-after-completion",
+            "system buffer of {} bytes, at {place}",
+            block.size()
+        );
+    }
+}
+
+/// Where the result of a retrieval goes.
+pub fn give(address: usize, length: usize, buffer: Out<usize>, size: Out<usize>) {
+    buffer.set(address);
+    size.set_if_wanted(length);
+}

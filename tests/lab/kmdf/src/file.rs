@@ -1,0 +1,175 @@
+//! `WDFFILEOBJECT`: one open handle, and the clean-up that Wine does not send.
+
+use crate::{
+    callback, cancel, control,
+    device::Device,
+    ffi::{Out, UnicodeString},
+    handle::{Handle, Kind},
+    irql::PASSIVE,
+    object::{self, Body, Ref, lock},
+    queue, request, unload, worker,
+};
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex},
+};
+
+/// One open handle of a device.
+pub struct File {
+    /// The device.
+    pub device: Handle,
+    /// The process that opened it.
+    pub creator: u32,
+    wdm: usize,
+    name: Vec<u16>,
+    /// What `WdfFileObjectGetFileName` points to.
+    counted: UnicodeString,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests that are not completed.
+    outstanding: usize,
+    /// `EvtFileCleanup` has returned.
+    cleaned: bool,
+}
+
+impl Body for File {
+    const KIND: Kind = Kind::File;
+}
+
+/// By `FILE_OBJECT`. Wine sends `IRP_MJ_CLOSE` before it reuses an address.
+static FILES: LazyLock<Mutex<HashMap<usize, Handle>>> = LazyLock::new(Mutex::default);
+
+/// Makes the framework's object for Wine's `FILE_OBJECT` at `wdm`.
+pub fn open(device: &Ref<Device>, wdm: usize, creator: u32) -> Ref<File> {
+    let name: Vec<u16> = control::switches().file_name.encode_utf16().collect();
+    let counted = if name.is_empty() {
+        UnicodeString::default()
+    } else {
+        UnicodeString::of(&name)
+    };
+    let body = File {
+        device: device.handle(),
+        creator,
+        wdm,
+        name,
+        counted,
+        state: Mutex::default(),
+    };
+    let file = object::create(&device.init.file_attributes, Some(device.handle()), body);
+    lock(&FILES).insert(wdm, file.handle());
+    file
+}
+
+/// The framework's object for Wine's.
+pub fn of(wdm: usize) -> Option<Ref<File>> {
+    let handle = lock(&FILES).get(&wdm).copied()?;
+    Some(object::find(handle))
+}
+
+/// The create request was completed with an error: no clean-up, no close ("Framework File Objects").
+pub fn refuse(file: &Ref<File>) {
+    lock(&FILES).remove(&file.wdm);
+    object::dispose(file.handle());
+    unload::file_closed();
+}
+
+/// A request of this file has arrived.
+pub fn request_arrived(file: &Ref<File>) {
+    lock(&file.state).outstanding += 1;
+}
+
+/// A request of this file was completed. The last one lets a closed file go.
+pub fn request_completed(file: &Ref<File>) {
+    let close = {
+        let mut state = lock(&file.state);
+        state.outstanding -= 1;
+        state.cleaned && state.outstanding == 0
+    };
+    if close {
+        let file = file.clone();
+        worker::submit(move || finish(&file));
+    }
+}
+
+/// The last user handle was closed. Wine says so with `IRP_MJ_CLOSE`, whatever is pending; Windows sends
+/// `IRP_MJ_CLEANUP` first, and `IRP_MJ_CLOSE` when every request is completed.
+pub fn closed(wdm: usize) {
+    let Some(handle) = lock(&FILES).remove(&wdm) else {
+        return;
+    };
+    worker::submit(move || {
+        let file = object::find::<File>(handle);
+        clean_up(&file);
+        let close = {
+            let mut state = lock(&file.state);
+            state.cleaned = true;
+            state.outstanding == 0
+        };
+        if close {
+            finish(&file);
+        }
+    });
+}
+
+/// `EvtFileCleanup` first, then whatever waits in queues is cancelled (`FxPkgGeneral::OnCleanup`). What the
+/// driver has is the driver's to complete, unless the I/O manager cancelled it: a switch.
+fn clean_up(file: &Ref<File>) {
+    if control::switches().cancel_before_cleanup {
+        for request in request::of_file(file.handle()) {
+            cancel::cancel(&request);
+        }
+    }
+    let device = object::find::<Device>(file.device);
+    if let Some(cleanup) = device.init.file.and_then(|config| config.cleanup) {
+        callback::call("EvtFileCleanup", PASSIVE, || cleanup(file.handle()));
+    }
+    for request in request::of_file(file.handle()) {
+        queue::cancel_waiting(&request);
+    }
+}
+
+fn finish(file: &Ref<File>) {
+    let device = object::find::<Device>(file.device);
+    if let Some(close) = device.init.file.and_then(|config| config.close) {
+        callback::call("EvtFileClose", PASSIVE, || close(file.handle()));
+    }
+    object::dispose(file.handle());
+    unload::file_closed();
+}
+
+/// `WdfFileObjectGetFileName`
+pub fn name(handle: Handle) -> usize {
+    let file = object::find::<File>(handle);
+    debug_assert_eq!(file.counted.buffer == 0, file.name.is_empty());
+    &raw const file.counted as usize
+}
+
+/// `WdfFileObjectGetDevice`
+pub fn device(handle: Handle) -> Handle {
+    object::find::<File>(handle).device
+}
+
+/// `WdfFileObjectGetFlags`: the `FO_...` flags, none of which matter here.
+pub fn flags(handle: Handle) -> u32 {
+    _ = object::find::<File>(handle);
+    0
+}
+
+/// `WdfFileObjectWdmGetFileObject`
+pub fn wdm_object(handle: Handle) -> usize {
+    object::find::<File>(handle).wdm
+}
+
+/// `WdfFileObjectGetInitiatorProcessId`
+pub fn creator(handle: Handle) -> u32 {
+    object::find::<File>(handle).creator
+}
+
+/// `WdfDeviceGetFileObject`
+pub fn get(device: Handle, wdm: Out<u8>) -> Handle {
+    _ = object::find::<Device>(device);
+    of(wdm.address()).map_or(Handle::NONE, |file| file.handle())
+}

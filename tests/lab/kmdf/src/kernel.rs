@@ -1,0 +1,91 @@
+//! The kernel functions that the driver gets instead of Wine's, and the IRQL up to which their reference pages
+//! (windows-driver-docs-ddi) allow them. What is not here and not harmless is refused when the driver loads.
+
+use crate::{
+    call, clock,
+    ffi::{In, Out},
+    irql::{self, ANY, APC, DISPATCH, PASSIVE},
+    layout::NtStatus,
+    pool, reference, thread, token, wait,
+};
+
+/// Imports that Wine serves well enough and that break no rule at any IRQL they are called at.
+const HARMLESS: &[&str] = &[
+    "DbgPrint",
+    "KeClearEvent",
+    "KeInitializeEvent",
+    "KeInitializeSemaphore",
+    "KeReadStateEvent",
+    "KeReadStateSemaphore",
+    "KeResetEvent",
+    "PsGetCurrentThreadId",
+    "PsThreadType",
+    "memcmp",
+    "memcpy",
+    "memmove",
+    "memset",
+];
+
+/// Functions of the kernel with the limit of their IRQL and what stands in for them.
+macro_rules! replacements {
+    ($wanted:ident; $($name:ident <= $most:ident
+        => $target:path, ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)+) => {
+        $(if $wanted == stringify!($name) {
+            extern "system" fn replacement($($argument: $type),*) $(-> $result)? {
+                let _call = call::enter(stringify!($name), $most);
+                $target($($argument),*)
+            }
+            return Some(replacement as *const () as usize);
+        })+
+    };
+}
+
+/// The address of what stands in for the kernel function `name`.
+pub fn replacement(name: &str) -> Option<usize> {
+    replacements! { name;
+        ExAllocatePool2 <= DISPATCH => pool::allocate, (flags: u64, size: usize, tag: u32) -> usize;
+        ExFreePool <= DISPATCH => pool::free, (block: usize);
+        ExFreePoolWithTag <= DISPATCH => pool::free_with_tag, (block: usize, tag: u32);
+        KeDelayExecutionThread <= ANY
+            => wait::delay, (mode: i8, alertable: u8, interval: In<i64>) -> NtStatus;
+        KeGetCurrentIrql <= ANY => irql::current, () -> u8;
+        KeLowerIrql <= ANY => irql::lower, (level: u8);
+        KeQueryActiveProcessorCountEx <= ANY => clock::processors, (group: u16) -> u32;
+        KeQueryUnbiasedInterruptTime <= ANY => clock::unbiased, () -> u64;
+        KeReleaseSemaphore <= DISPATCH
+            => wait::release_semaphore, (semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
+        KeSetEvent <= DISPATCH => wait::set_event, (event: usize, increment: i32, wait: u8) -> i32;
+        KeWaitForSingleObject <= ANY
+            => wait::single, (object: usize, reason: i32, mode: i8, alertable: u8, timeout: In<i64>) -> NtStatus;
+        KfRaiseIrql <= ANY => irql::raise, (level: u8) -> u8;
+        ObReferenceObjectByHandle <= PASSIVE
+            => reference::by_handle, (handle: usize, access: u32, kind: usize, mode: i8, object: Out<usize>, information: usize) -> NtStatus;
+        ObfDereferenceObject <= DISPATCH => reference::release, (object: usize) -> isize;
+        PsCreateSystemThread <= PASSIVE
+            => thread::create, (handle: Out<usize>, access: u32, attributes: usize, process: usize, client: usize, start: thread::Start, context: usize) -> NtStatus;
+        PsDereferenceImpersonationToken <= PASSIVE => token::dereference, (token: token::Token);
+        PsDereferencePrimaryToken <= PASSIVE => token::dereference, (token: token::Token);
+        PsGetCurrentProcessId <= ANY => token::process_id, () -> usize;
+        PsRevertToSelf <= PASSIVE => token::revert, ();
+        PsTerminateSystemThread <= PASSIVE => thread::terminate, (status: NtStatus) -> NtStatus;
+        RtlPcToFileHeader <= ANY => clock::file_header, (address: usize, base: Out<usize>) -> usize;
+        SeCaptureSubjectContext <= PASSIVE
+            => token::capture, (context: Out<token::SubjectContext>);
+        SeCreateClientSecurity <= PASSIVE
+            => token::create_client_security_of_thread, (thread: usize, quality: In<token::Quality>, remote: u8, context: Out<token::ClientContext>) -> NtStatus;
+        SeCreateClientSecurityFromSubjectContext <= PASSIVE
+            => token::create_client_security, (subject: In<token::SubjectContext>, quality: In<token::Quality>, remote: u8, context: Out<token::ClientContext>) -> NtStatus;
+        SeImpersonateClientEx <= PASSIVE
+            => token::impersonate, (context: In<token::ClientContext>, thread: usize) -> NtStatus;
+        SeReleaseSubjectContext <= PASSIVE
+            => token::release, (context: Out<token::SubjectContext>);
+        SeTokenType <= APC => token::kind, (token: token::Token) -> u32;
+        ZwClose <= PASSIVE => reference::close, (handle: usize) -> NtStatus;
+    }
+    None
+}
+
+/// Whether Wine's own function will do.
+pub fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name)
+}

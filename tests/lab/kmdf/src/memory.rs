@@ -1,0 +1,90 @@
+//! `WDFMEMORY`: a block of memory that is an object.
+
+use crate::{
+    attributes::Attributes,
+    driver,
+    ffi::{In, Out},
+    guard::{Block, FRESH},
+    handle::{Handle, Kind},
+    layout::{NtStatus, ObjectAttributes},
+    object::{self, Body, Ref, lock},
+    pool,
+    stop::stop,
+};
+use std::sync::Mutex;
+use windows_sys::Win32::Foundation::{STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS};
+
+/// A block of memory.
+pub struct Memory {
+    block: Mutex<Option<Block>>,
+    address: usize,
+    size: usize,
+    from_lookaside: bool,
+}
+
+impl Body for Memory {
+    const KIND: Kind = Kind::Memory;
+
+    fn freed(&self) {
+        if let Some(block) = lock(&self.block).take() {
+            pool::retire(block);
+        }
+    }
+}
+
+/// Memory objects of look-aside lists.
+pub fn from_lookaside() -> usize {
+    object::all::<Memory>()
+        .iter()
+        .filter(|memory| memory.from_lookaside)
+        .count()
+}
+
+/// Makes a memory object; the memory is not initialised. `None` when there is none.
+pub fn allocate(
+    attributes: &Attributes,
+    parent: Handle,
+    size: usize,
+    from_lookaside: bool,
+) -> Option<Ref<Memory>> {
+    if !pool::may_allocate() {
+        return None;
+    }
+    let block = Block::new(size, FRESH);
+    let address = block.address();
+    let body = Memory {
+        block: Mutex::new(Some(block)),
+        address,
+        size,
+        from_lookaside,
+    };
+    Some(object::create(attributes, Some(parent), body))
+}
+
+/// `WdfMemoryCreate`
+pub fn create(
+    attributes: In<ObjectAttributes>,
+    _pool: u32,
+    _tag: u32,
+    size: usize,
+    result: Out<Handle>,
+    buffer: Out<usize>,
+) -> NtStatus {
+    if size == 0 {
+        stop!("pool-bad-request", "WdfMemoryCreate of 0 bytes");
+    }
+    let attributes = Attributes::read(attributes);
+    let Some(memory) = allocate(&attributes, driver::handle(), size, false) else {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    };
+    buffer.set_if_wanted(memory.address);
+    result.set(memory.handle());
+    STATUS_SUCCESS
+}
+
+/// `WdfMemoryGetBuffer`
+pub fn buffer(handle: Handle, size: Out<usize>) -> usize {
+    let memory = object::find_even_deleted::<Memory>(handle);
+    size.set_if_wanted(memory.size);
+    memory.address
+}

@@ -1,0 +1,362 @@
+//! Framework objects: handles, parents, references, contexts, callbacks.
+
+use crate::{
+    attributes::Attributes,
+    call, callback,
+    context::Context,
+    ffi::{In, Out},
+    handle::{Handle, Kind},
+    irql,
+    layout::{NtStatus, ObjectAttributes},
+    stop::stop,
+};
+use std::{
+    any::Any,
+    collections::HashMap,
+    ops::Deref,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
+};
+use windows_sys::Win32::Foundation::{STATUS_OBJECT_NAME_EXISTS, STATUS_SUCCESS};
+
+/// What makes an object of one kind different from one of another.
+pub trait Body: Any + Send + Sync {
+    /// The kind.
+    const KIND: Kind;
+
+    /// The object is being deleted: whatever might call the driver for it must stop.
+    fn deleted(&self, _handle: Handle) {}
+
+    /// The body is about to be freed: the last reference has gone.
+    fn freed(&self) {}
+}
+
+/// One framework object.
+pub struct Object {
+    /// What the driver knows it by.
+    pub handle: Handle,
+    /// What the driver asked for when it created it.
+    pub attributes: Attributes,
+    parent: Option<Handle>,
+    body: Box<dyn Any + Send + Sync>,
+    deleted: fn(&Self),
+    freed: fn(&Self),
+    contexts: Mutex<Vec<Context>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    references: u32,
+    deleted: bool,
+    children: Vec<Handle>,
+}
+
+/// An object whose kind is known.
+pub struct Ref<T> {
+    object: Arc<Object>,
+    kind: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Ref<T> {
+    fn clone(&self) -> Self {
+        Self {
+            object: Arc::clone(&self.object),
+            kind: self.kind,
+        }
+    }
+}
+
+impl<T: Body> Deref for Ref<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.object
+            .body
+            .downcast_ref()
+            .unwrap_or_else(|| unreachable!("the kind was compared"))
+    }
+}
+
+impl<T> Ref<T> {
+    /// What the driver knows it by.
+    pub fn handle(&self) -> Handle {
+        self.object.handle
+    }
+
+    /// What the driver asked for when it created it.
+    pub fn attributes(&self) -> &Attributes {
+        &self.object.attributes
+    }
+
+    /// The parent object.
+    pub fn parent(&self) -> Option<Handle> {
+        self.object.parent
+    }
+}
+
+static OBJECTS: LazyLock<RwLock<HashMap<Handle, Arc<Object>>>> = LazyLock::new(RwLock::default);
+
+/// Locks a mutex of the stand-in. None is ever poisoned: a panic ends the process.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes an object. `parent` is where it hangs when the driver does not say.
+pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T) -> Ref<T> {
+    let parent = attributes.parent.or(parent);
+    let object = Arc::new(Object {
+        handle: Handle::new(T::KIND),
+        attributes: *attributes,
+        parent,
+        body: Box::new(body),
+        deleted: |object| {
+            if let Some(body) = object.body.downcast_ref::<T>() {
+                body.deleted(object.handle);
+            }
+        },
+        freed: |object| {
+            if let Some(body) = object.body.downcast_ref::<T>() {
+                body.freed();
+            }
+        },
+        contexts: Mutex::new(attributes.context.map(Context::new).into_iter().collect()),
+        state: Mutex::new(State {
+            references: 1,
+            deleted: false,
+            children: Vec::new(),
+        }),
+    });
+    if let Some(parent) = parent {
+        let parent = any(parent);
+        let mut state = lock(&parent.state);
+        if state.deleted {
+            stop!(
+                "use-after-delete",
+                "{} under a deleted parent",
+                call::function()
+            );
+        }
+        state.children.push(object.handle);
+    }
+    OBJECTS
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .insert(object.handle, Arc::clone(&object));
+    Ref {
+        object,
+        kind: std::marker::PhantomData,
+    }
+}
+
+/// The object with this handle, of any kind, deleted or not as long as a reference keeps it.
+pub fn any(handle: Handle) -> Arc<Object> {
+    if let Some(object) = OBJECTS
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&handle)
+    {
+        return Arc::clone(object);
+    }
+    match handle.kind() {
+        Some(Kind::Request) if call::function().starts_with("WdfRequestComplete") => {
+            stop!("double-completion", "{}", call::function())
+        }
+        Some(Kind::Request) => stop!("request-use-after-completion", "{}", call::function()),
+        Some(kind) => stop!(
+            "freed-handle",
+            "{}: a {kind:?} that is gone",
+            call::function()
+        ),
+        None => stop!("invalid-handle", "{}: {:#x}", call::function(), handle.0),
+    }
+}
+
+/// The object with this handle, which must be of kind `T`. It may be deleted, if a reference keeps it.
+pub fn find_even_deleted<T: Body>(handle: Handle) -> Ref<T> {
+    let object = any(handle);
+    if !object.body.is::<T>() {
+        stop!(
+            "wrong-handle-type",
+            "{} wants a {:?} and got a {:?}",
+            call::function(),
+            T::KIND,
+            handle.kind()
+        );
+    }
+    Ref {
+        object,
+        kind: std::marker::PhantomData,
+    }
+}
+
+/// The object with this handle, which must be of kind `T` and not deleted.
+pub fn find<T: Body>(handle: Handle) -> Ref<T> {
+    let found = find_even_deleted(handle);
+    if lock(&found.object.state).deleted {
+        stop!("use-after-delete", "{}: {:?}", call::function(), T::KIND);
+    }
+    found
+}
+
+/// Deletes an object and what hangs under it: children's `EvtCleanupCallback` first, then its own.
+/// It is freed when nobody holds a reference any more.
+pub fn dispose(handle: Handle) {
+    let object = any(handle);
+    let children = {
+        let mut state = lock(&object.state);
+        if std::mem::replace(&mut state.deleted, true) {
+            stop!("double-delete", "{}: {:?}", call::function(), handle.kind());
+        }
+        std::mem::take(&mut state.children)
+    };
+    for child in children {
+        let alive = OBJECTS
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&child)
+            .cloned();
+        // A child that was deleted but is still referenced has had its turn.
+        if alive.is_some_and(|child| !lock(&child.state).deleted) {
+            dispose(child);
+        }
+    }
+    (object.deleted)(&object);
+    if let Some(cleanup) = object.attributes.cleanup {
+        callback::call("EvtCleanupCallback", irql::current(), || cleanup(handle));
+    }
+    release(&object);
+}
+
+fn release(object: &Arc<Object>) {
+    {
+        let mut state = lock(&object.state);
+        state.references = state.references.checked_sub(1).unwrap_or_else(|| {
+            stop!("over-dereference", "{:?}", object.handle.kind());
+        });
+        if state.references > 0 {
+            return;
+        }
+        if !state.deleted {
+            stop!(
+                "over-dereference",
+                "{:?} was never deleted",
+                object.handle.kind()
+            );
+        }
+    }
+    if let Some(destroy) = object.attributes.destroy {
+        callback::call("EvtDestroyCallback", irql::current(), || {
+            destroy(object.handle)
+        });
+    }
+    (object.freed)(object);
+    OBJECTS
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .remove(&object.handle);
+    let parent = object.parent.and_then(|parent| {
+        OBJECTS
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&parent)
+            .cloned()
+    });
+    if let Some(parent) = parent {
+        lock(&parent.state)
+            .children
+            .retain(|&child| child != object.handle);
+    }
+}
+
+/// The live objects: kind and references, for reports and the leak check.
+pub fn census() -> Vec<(Kind, u32)> {
+    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
+    objects
+        .values()
+        .filter_map(|object| Some((object.handle.kind()?, lock(&object.state).references)))
+        .collect()
+}
+
+/// Everything of one kind that lives.
+pub fn all<T: Body>() -> Vec<Ref<T>> {
+    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
+    objects
+        .values()
+        .filter(|object| object.body.is::<T>())
+        .map(|object| Ref {
+            object: Arc::clone(object),
+            kind: std::marker::PhantomData,
+        })
+        .collect()
+}
+
+/// An object without a body: `WdfObjectCreate`.
+struct General;
+
+impl Body for General {
+    const KIND: Kind = Kind::General;
+}
+
+/// `WdfObjectCreate`
+pub fn wdf_create(attributes: In<ObjectAttributes>, result: Out<Handle>) -> NtStatus {
+    let attributes = Attributes::read(attributes);
+    let object = create(&attributes, Some(crate::driver::handle()), General);
+    result.set(object.handle());
+    STATUS_SUCCESS
+}
+
+/// `WdfObjectDelete`: objects that the framework made are the framework's to delete.
+pub fn wdf_delete(handle: Handle) {
+    match any(handle).handle.kind() {
+        Some(Kind::Request | Kind::File | Kind::Driver | Kind::Queue) | None => {
+            stop!(
+                "delete-not-allowed",
+                "{:?} is deleted by the framework",
+                handle.kind()
+            )
+        }
+        Some(_) => dispose(handle),
+    }
+}
+
+/// `WdfObjectReferenceActual`
+pub fn wdf_reference(handle: Handle, _tag: usize, _line: i32, _file: usize) {
+    lock(&any(handle).state).references += 1;
+}
+
+/// `WdfObjectDereferenceActual`
+pub fn wdf_dereference(handle: Handle, _tag: usize, _line: i32, _file: usize) {
+    release(&any(handle));
+}
+
+/// `WdfObjectGetTypedContextWorker`: NULL when the object has no context of this type.
+pub fn wdf_context(handle: Handle, kind: usize) -> usize {
+    let object = any(handle);
+    let contexts = lock(&object.contexts);
+    contexts
+        .iter()
+        .find(|context| context.is(kind))
+        .map_or(0, Context::address)
+}
+
+/// `WdfObjectAllocateContext`
+pub fn wdf_allocate_context(
+    handle: Handle,
+    attributes: In<ObjectAttributes>,
+    result: Out<usize>,
+) -> NtStatus {
+    let object = any(handle);
+    let Some(wanted) = Attributes::read(attributes).context else {
+        stop!("object-attributes", "no ContextTypeInfo");
+    };
+    let mut contexts = lock(&object.contexts);
+    let (status, address) = if let Some(old) = contexts.iter().find(|old| old.is(wanted.0)) {
+        (STATUS_OBJECT_NAME_EXISTS, old.address())
+    } else {
+        let context = Context::new(wanted);
+        let address = context.address();
+        contexts.push(context);
+        (STATUS_SUCCESS, address)
+    };
+    result.set_if_wanted(address);
+    status
+}

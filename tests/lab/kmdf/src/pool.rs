@@ -1,0 +1,200 @@
+//! Pool of the driver: every block fenced, counted, and kept for a while after it was freed.
+
+use crate::{
+    guard::{Block, FREED, FRESH, first_change},
+    irql,
+    object::lock,
+    stop::stop,
+};
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{LazyLock, Mutex},
+};
+
+/// `POOL_FLAG_UNINITIALIZED`
+const UNINITIALIZED: u64 = 0x2;
+/// `POOL_FLAG_NON_PAGED`
+const NON_PAGED: u64 = 0x40;
+/// `POOL_FLAG_PAGED`
+const PAGED: u64 = 0x100;
+
+/// Freed blocks that are watched, and bytes in them.
+const WATCHED: usize = 256;
+const WATCHED_BYTES: usize = 4 << 20;
+
+struct Allocation {
+    block: Block,
+    tag: u32,
+    paged: bool,
+}
+
+/// The figures of a report.
+#[derive(Clone, Copy, Default)]
+pub struct Usage {
+    /// Blocks in use.
+    pub blocks: usize,
+    /// Bytes in them.
+    pub bytes: usize,
+    /// The highest that was.
+    pub peak: usize,
+    /// Allocations so far.
+    pub allocations: u64,
+}
+
+#[derive(Default)]
+struct Pool {
+    live: HashMap<usize, Allocation>,
+    freed: VecDeque<Block>,
+    freed_bytes: usize,
+    usage: Usage,
+    fail_after: Option<u64>,
+}
+
+static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
+
+/// The figures of a report.
+pub fn usage() -> Usage {
+    lock(&POOL).usage
+}
+
+/// Lets so many allocations succeed and the next one fail.
+pub fn fail_after(successes: Option<u64>) {
+    lock(&POOL).fail_after = successes;
+}
+
+/// Whether an allocation may succeed, according to [`fail_after`].
+pub fn may_allocate() -> bool {
+    let mut pool = lock(&POOL);
+    match pool.fail_after {
+        Some(0) => {
+            pool.fail_after = None;
+            false
+        }
+        Some(left) => {
+            pool.fail_after = Some(left - 1);
+            true
+        }
+        None => true,
+    }
+}
+
+/// `ExAllocatePool2`
+pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
+    if size == 0 || tag == 0 {
+        stop!(
+            "pool-bad-request",
+            "ExAllocatePool2 of {size} bytes with tag {tag:#x}"
+        );
+    }
+    let paged = flags & PAGED != 0;
+    if paged == (flags & NON_PAGED != 0) {
+        stop!("pool-bad-request", "ExAllocatePool2 with flags {flags:#x}");
+    }
+    irql::at_most("ExAllocatePool2", highest(paged));
+    if !may_allocate() {
+        return 0;
+    }
+    let block = Block::new(size, if flags & UNINITIALIZED == 0 { 0 } else { FRESH });
+    let address = block.address();
+    let mut pool = lock(&POOL);
+    pool.live.insert(address, Allocation { block, tag, paged });
+    pool.usage.blocks += 1;
+    pool.usage.bytes += size;
+    pool.usage.peak = pool.usage.peak.max(pool.usage.bytes);
+    pool.usage.allocations += 1;
+    address
+}
+
+fn highest(paged: bool) -> u8 {
+    if paged { irql::APC } else { irql::DISPATCH }
+}
+
+/// `ExFreePool`
+pub fn free(address: usize) {
+    release(address, None);
+}
+
+/// `ExFreePoolWithTag`; tag 0 matches every block.
+pub fn free_with_tag(address: usize, tag: u32) {
+    release(address, (tag != 0).then_some(tag));
+}
+
+fn release(address: usize, tag: Option<u32>) {
+    let mut pool = lock(&POOL);
+    let Some(allocation) = pool.live.remove(&address) else {
+        if pool.freed.iter().any(|block| block.address() == address) {
+            stop!("pool-double-free", "{address:#x}");
+        }
+        stop!("pool-bad-free", "{address:#x} is no block of the driver's");
+    };
+    if tag.is_some_and(|tag| tag != allocation.tag) {
+        stop!(
+            "pool-wrong-tag",
+            "allocated with {}, freed with another",
+            name(allocation.tag)
+        );
+    }
+    irql::at_most("ExFreePool", highest(allocation.paged));
+    pool.usage.blocks -= 1;
+    pool.usage.bytes -= allocation.block.size();
+    pool.retire(allocation.block);
+}
+
+/// Takes memory from the driver that it had by another way than the pool's functions.
+pub fn retire(block: Block) {
+    lock(&POOL).retire(block);
+}
+
+impl Pool {
+    /// Fills a block with a pattern and watches it for late writers.
+    fn retire(&mut self, mut block: Block) {
+        if let Some(place) = block.overrun() {
+            stop!(
+                "pool-overrun",
+                "block of {} bytes, at {place}",
+                block.size()
+            );
+        }
+        block.bytes_mut().fill(FREED);
+        self.freed_bytes += block.size();
+        self.freed.push_back(block);
+        while self.freed.len() > WATCHED || self.freed_bytes > WATCHED_BYTES {
+            let Some(oldest) = self.freed.pop_front() else {
+                break;
+            };
+            self.freed_bytes -= oldest.size();
+            check(&oldest);
+        }
+    }
+}
+
+fn check(block: &Block) {
+    let touched = first_change(block.bytes(), FREED).is_some() || block.overrun().is_some();
+    if touched {
+        stop!("pool-touched-after-free", "block of {} bytes", block.size());
+    }
+}
+
+/// STOPs when blocks are left, or somebody wrote to freed ones.
+pub fn check_at_unload() {
+    let mut pool = lock(&POOL);
+    if !pool.live.is_empty() {
+        let mut tags: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for allocation in pool.live.values() {
+            let entry = tags.entry(name(allocation.tag)).or_default();
+            entry.0 += 1;
+            entry.1 += allocation.block.size();
+        }
+        stop!("pool-leak", "at unload, by tag (blocks, bytes): {tags:?}");
+    }
+    pool.freed_bytes = 0;
+    pool.freed.drain(..).for_each(|block| check(&block));
+}
+
+/// A tag as Windows' tools print it.
+fn name(tag: u32) -> String {
+    tag.to_le_bytes()
+        .iter()
+        .map(|&byte| char::from(byte))
+        .collect()
+}

@@ -1,0 +1,107 @@
+//! `WDFSPINLOCK`: raises the IRQL, spins, and is watched for recursion, order and forgotten releases.
+
+use crate::{
+    attributes::Attributes,
+    driver,
+    ffi::{In, Out},
+    handle::{Handle, Kind},
+    irql::{self, DISPATCH},
+    layout::{NtStatus, ObjectAttributes},
+    object::{self, Body, lock},
+    stop::stop,
+};
+use std::{
+    cell::RefCell,
+    collections::HashSet,
+    sync::{
+        LazyLock, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+use windows_sys::Win32::Foundation::STATUS_SUCCESS;
+
+struct SpinLock {
+    taken: AtomicBool,
+}
+
+impl Body for SpinLock {
+    const KIND: Kind = Kind::SpinLock;
+
+    fn freed(&self) {
+        if self.taken.load(Ordering::Acquire) {
+            stop!("spin-lock-held", "deleted while it is held");
+        }
+    }
+}
+
+thread_local! {
+    /// The locks this thread holds, and the IRQL before each.
+    static HELD: RefCell<Vec<(Handle, u8)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Pairs of locks (outer, inner) seen so far: the other way round may deadlock.
+static ORDER: LazyLock<Mutex<HashSet<(Handle, Handle)>>> = LazyLock::new(Mutex::default);
+
+/// How many spin locks the current thread holds.
+pub fn held() -> usize {
+    HELD.with_borrow(Vec::len)
+}
+
+/// `WdfSpinLockCreate`
+pub fn create(attributes: In<ObjectAttributes>, result: Out<Handle>) -> NtStatus {
+    let attributes = Attributes::read(attributes);
+    let body = SpinLock {
+        taken: AtomicBool::new(false),
+    };
+    result.set(object::create(&attributes, Some(driver::handle()), body).handle());
+    STATUS_SUCCESS
+}
+
+/// `WdfSpinLockAcquire`
+pub fn acquire(handle: Handle) {
+    let spin_lock = object::find::<SpinLock>(handle);
+    HELD.with_borrow(|held| {
+        if held.iter().any(|&(other, _)| other == handle) {
+            stop!("spin-lock-recursion", "this thread holds it already");
+        }
+        if let Some(&(outer, _)) = held.last() {
+            let mut order = lock(&ORDER);
+            order.insert((outer, handle));
+            if order.contains(&(handle, outer)) {
+                stop!(
+                    "lock-order",
+                    "these two locks were taken the other way round before"
+                );
+            }
+        }
+    });
+    let before = irql::set(DISPATCH);
+    while spin_lock.taken.swap(true, Ordering::Acquire) {
+        thread::yield_now();
+    }
+    HELD.with_borrow_mut(|held| held.push((handle, before)));
+}
+
+/// `WdfSpinLockRelease`
+pub fn release(handle: Handle) {
+    let spin_lock = object::find::<SpinLock>(handle);
+    let Some((last, before)) = HELD.with_borrow_mut(Vec::pop) else {
+        stop!("spin-lock-not-held", "this thread holds none");
+    };
+    if last != handle {
+        stop!(
+            "spin-lock-not-held",
+            "not the one that this thread took last"
+        );
+    }
+    if irql::current() != DISPATCH {
+        stop!(
+            "irql-changed",
+            "a spin lock is released at {}",
+            irql::name(irql::current())
+        );
+    }
+    spin_lock.taken.store(false, Ordering::Release);
+    irql::set(before);
+}

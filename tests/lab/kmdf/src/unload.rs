@@ -1,0 +1,138 @@
+//! The end of a driver: wait for the last handle, `EvtDriverUnload`, delete everything, and look what is left.
+
+use crate::{
+    bind, buffer, callback, device_init,
+    driver::{self, Driver},
+    handle::Kind,
+    irql::PASSIVE,
+    memory,
+    object::{self, Ref, lock},
+    pool, reference, request,
+    stop::stop,
+    thread, token, wdm,
+};
+use std::sync::{
+    Condvar, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
+use tlsgate_lab_control::kmdf::DriverState;
+
+struct Gate {
+    state: DriverState,
+    open_files: usize,
+}
+
+static GATE: Mutex<Gate> = Mutex::new(Gate {
+    state: DriverState::Unloaded,
+    open_files: 0,
+});
+static FILE_CLOSED: Condvar = Condvar::new();
+static OVER: AtomicBool = AtomicBool::new(false);
+
+/// Whether the driver is there.
+pub fn state() -> DriverState {
+    lock(&GATE).state
+}
+
+/// Whether the driver was unloaded and must not call any more.
+pub fn is_over() -> bool {
+    OVER.load(Ordering::Acquire)
+}
+
+/// A driver was bound.
+pub fn loaded() {
+    OVER.store(false, Ordering::Release);
+    lock(&GATE).state = DriverState::Loaded;
+}
+
+/// A handle is being opened; false if the driver is on its way out.
+pub fn file_opening() -> bool {
+    let mut gate = lock(&GATE);
+    let loaded = gate.state == DriverState::Loaded;
+    gate.open_files += usize::from(loaded);
+    loaded
+}
+
+/// A handle is closed for good.
+pub fn file_closed() {
+    lock(&GATE).open_files -= 1;
+    FILE_CLOSED.notify_all();
+}
+
+/// `DriverUnload`. Wine calls it at once on `sc stop`; Windows only when the last handle is closed, so that is
+/// waited for here.
+pub extern "system" fn driver_unload(_driver: wdm::Driver) {
+    let mut gate = lock(&GATE);
+    gate.state = DriverState::Unloading;
+    drop(
+        FILE_CLOSED
+            .wait_while(gate, |gate| gate.open_files > 0)
+            .unwrap_or_else(PoisonError::into_inner),
+    );
+    if let Some(driver) = driver::current() {
+        callback::call("EvtDriverUnload", PASSIVE, || {
+            (driver.unload)(driver.handle())
+        });
+    }
+    finish();
+}
+
+/// Deletes the driver's objects and looks for leaks; from here on the driver is not called any more, and must not
+/// call. Does nothing the second time: a driver is unbound after its unload as well as after a failed `DriverEntry`.
+pub fn finish() {
+    if OVER.load(Ordering::Acquire) {
+        return;
+    }
+    before_deletion();
+    if let Some(driver) = driver::take() {
+        delete(&driver);
+    }
+    OVER.store(true, Ordering::Release);
+    after_deletion();
+    lock(&GATE).state = DriverState::Unloaded;
+    bind::driver_gone();
+}
+
+fn delete(driver: &Ref<Driver>) {
+    object::dispose(driver.handle());
+}
+
+/// What the framework would delete with its parent, yet is a leak: the driver has forgotten about it.
+fn before_deletion() {
+    let threads = thread::running();
+    if threads > 0 {
+        stop!("thread-still-running", "{threads} at unload");
+    }
+    let requests = object::all::<request::Request>()
+        .iter()
+        .filter(|request| !lock(&request.life).is_completed())
+        .count();
+    if requests > 0 {
+        stop!("request-left-at-unload", "{requests} never completed");
+    }
+    let memory = memory::from_lookaside();
+    if memory > 0 {
+        stop!(
+            "memory-leak",
+            "{memory} memory objects of look-aside lists at unload"
+        );
+    }
+    let inits = device_init::open();
+    if inits > 0 {
+        stop!("device-init-leak", "{inits} neither used nor freed");
+    }
+}
+
+fn after_deletion() {
+    let left: Vec<(Kind, u32)> = object::census();
+    if !left.is_empty() {
+        stop!(
+            "object-leak",
+            "still referenced at unload (kind, references): {left:?}"
+        );
+    }
+    buffer::check_all();
+    pool::check_at_unload();
+    token::check_at_unload();
+    reference::check_at_unload();
+}

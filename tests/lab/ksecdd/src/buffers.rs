@@ -1,0 +1,445 @@
+//! The caller's buffer descriptors: which shapes are right, and how results are written into
+//! them ("Buffers" of `AcceptSecurityContext` (Schannel), "Extra Buffers Returned by Schannel",
+//! MicrosoftDocs/win32; microsoft/msquic, `tls_schannel.c`).
+
+use crate::{
+    machine::Machine,
+    memory::{Place, Watch, get},
+    rules::{
+        ALERT_BUFFER_MISSING, APPLICATION_PROTOCOLS, Checked, DESCRIPTOR_SHAPE, DESCRIPTOR_VERSION,
+        INPUT_CHANGED, OUTPUT_TOUCHED, check,
+    },
+    tls::outcome::Alert,
+};
+use std::{ffi::c_void, ptr};
+use windows_sys::Win32::Security::Authentication::Identity::{
+    SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS, SECBUFFER_EMPTY, SECBUFFER_EXTRA,
+    SECBUFFER_MISSING, SECBUFFER_TOKEN, SECBUFFER_VERSION,
+    SecApplicationProtocolNegotiationExt_ALPN, SecBuffer, SecBufferDesc,
+};
+
+/// More than any call has.
+const MAX_BUFFERS: u32 = 32;
+
+/// A descriptor as the caller passed it.
+#[derive(Debug)]
+pub struct Buffers {
+    descriptor: Place,
+    array: Place,
+    list: Vec<Buffer>,
+}
+
+/// One buffer of a descriptor.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffer {
+    /// Its type.
+    pub kind: u32,
+    /// The memory it names.
+    pub place: Place,
+    /// Where its `SecBuffer` is.
+    header: Place,
+}
+
+impl Buffers {
+    /// Reads a descriptor.
+    ///
+    /// # Safety
+    ///
+    /// Accessible memory there holds a `SecBufferDesc` and `SecBuffer`s.
+    pub unsafe fn read(
+        machine: &dyn Machine,
+        what: &'static str,
+        descriptor: *const SecBufferDesc,
+    ) -> Checked<Self> {
+        // SAFETY: as this function's caller asserts.
+        let SecBufferDesc {
+            ulVersion,
+            cBuffers,
+            pBuffers,
+        } = unsafe { get(machine, what, descriptor) }?;
+        check(ulVersion == SECBUFFER_VERSION, DESCRIPTOR_VERSION, || {
+            format!("{what}: version {ulVersion}")
+        })?;
+        check(
+            (1..=MAX_BUFFERS).contains(&cBuffers),
+            DESCRIPTOR_SHAPE,
+            || format!("{what}: {cBuffers} buffers"),
+        )?;
+        let count = cBuffers as usize;
+        let mut list = Vec::with_capacity(count);
+        for index in 0..count {
+            let header = pBuffers.wrapping_add(index);
+            // SAFETY: as this function's caller asserts.
+            let SecBuffer {
+                cbBuffer,
+                BufferType,
+                pvBuffer,
+            } = unsafe { get(machine, what, header) }?;
+            let length = if BufferType == SECBUFFER_EMPTY {
+                0
+            } else {
+                cbBuffer as usize
+            };
+            list.push(Buffer {
+                kind: BufferType,
+                place: Place::bytes(machine, what, pvBuffer, length)?,
+                header: Place::of(machine, what, header)?,
+            });
+        }
+        Ok(Self {
+            descriptor: Place::of(machine, what, descriptor)?,
+            array: Place::bytes(
+                machine,
+                what,
+                pBuffers.cast(),
+                count * size_of::<SecBuffer>(),
+            )?,
+            list,
+        })
+    }
+
+    /// The buffers.
+    pub fn list(&self) -> &[Buffer] {
+        &self.list
+    }
+
+    /// The types of the buffers.
+    pub fn kinds(&self) -> Vec<u32> {
+        self.list.iter().map(|buffer| buffer.kind).collect()
+    }
+
+    /// Watches the descriptor, the array and what buffers hold.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Watch::add`].
+    unsafe fn watch(&self, watch: &mut Watch, writing: bool) {
+        let rule = if writing {
+            OUTPUT_TOUCHED
+        } else {
+            INPUT_CHANGED
+        };
+        for place in [self.descriptor, self.array] {
+            // SAFETY: as this function's caller asserts.
+            unsafe { watch.add(place, INPUT_CHANGED, true) };
+        }
+        for buffer in &self.list {
+            // SAFETY: as this function's caller asserts.
+            unsafe { watch.add(buffer.place, rule, writing) };
+        }
+    }
+}
+
+impl Buffer {
+    /// Replaces the `SecBuffer`.
+    ///
+    /// # Safety
+    ///
+    /// It is still there, and nobody else uses it.
+    pub unsafe fn replace(&self, kind: u32, length: usize, memory: *mut c_void) {
+        let cb = u32::try_from(length).unwrap_or(u32::MAX);
+        let replaced = SecBuffer {
+            cbBuffer: cb,
+            BufferType: kind,
+            pvBuffer: memory,
+        };
+        // SAFETY: as this function's caller asserts.
+        unsafe { self.header.put(replaced) };
+    }
+
+    /// Changes the length alone.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffer::replace`].
+    pub unsafe fn resize(&self, length: usize) {
+        // SAFETY: as this function's caller asserts; the length is the first field.
+        unsafe { self.header.put(u32::try_from(length).unwrap_or(u32::MAX)) };
+    }
+
+    /// The memory as the caller's pointer.
+    pub fn pointer(&self, offset: usize) -> *mut c_void {
+        self.place.pointer(offset)
+    }
+}
+
+/// The input of a leg.
+#[derive(Debug)]
+pub struct Input {
+    buffers: Option<Buffers>,
+    /// ALPN names, in a first call.
+    pub protocols: Vec<Vec<u8>>,
+}
+
+impl Input {
+    /// A client's first call may have no input at all.
+    pub fn none() -> Self {
+        Self {
+            buffers: None,
+            protocols: Vec::new(),
+        }
+    }
+
+    /// Reads the input of a leg: TOKEN, one or two EMPTY ("must immediately follow the token"),
+    /// and in a first call `APPLICATION_PROTOCOLS`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffers::read`].
+    pub unsafe fn read(
+        machine: &dyn Machine,
+        descriptor: *const SecBufferDesc,
+        first: bool,
+    ) -> Checked<Self> {
+        // SAFETY: as this function's caller asserts.
+        let buffers = unsafe { Buffers::read(machine, "pInput", descriptor) }?;
+        let kinds = buffers.kinds();
+        let (base, protocols) = match kinds.as_slice() {
+            [base @ .., SECBUFFER_APPLICATION_PROTOCOLS] => (base, buffers.list().last()),
+            base => (base, None),
+        };
+        let shape = matches!(
+            base,
+            [SECBUFFER_TOKEN, SECBUFFER_EMPTY]
+                | [SECBUFFER_TOKEN, SECBUFFER_EMPTY, SECBUFFER_EMPTY]
+        );
+        check(shape, DESCRIPTOR_SHAPE, || {
+            format!("input buffers {kinds:?}")
+        })?;
+        let protocols = match protocols {
+            None => Vec::new(),
+            Some(buffer) => {
+                check(first, APPLICATION_PROTOCOLS, || {
+                    "not the first call".to_owned()
+                })?;
+                // SAFETY: as this function's caller asserts, and the caller's call is under way.
+                application_protocols(unsafe { buffer.place.read() })?
+            }
+        };
+        Ok(Self {
+            buffers: Some(buffers),
+            protocols,
+        })
+    }
+
+    /// A client's first call: `APPLICATION_PROTOCOLS` alone, or nothing.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffers::read`].
+    pub unsafe fn read_first_of_client(
+        machine: &dyn Machine,
+        descriptor: *const SecBufferDesc,
+    ) -> Checked<Self> {
+        if descriptor.is_null() {
+            return Ok(Self::none());
+        }
+        // SAFETY: as this function's caller asserts.
+        let buffers = unsafe { Buffers::read(machine, "pInput", descriptor) }?;
+        let kinds = buffers.kinds();
+        check(
+            kinds.first() == Some(&SECBUFFER_APPLICATION_PROTOCOLS)
+                && kinds[1..].iter().all(|&kind| kind == SECBUFFER_EMPTY),
+            DESCRIPTOR_SHAPE,
+            || format!("first input buffers of a client {kinds:?}"),
+        )?;
+        // SAFETY: as this function's caller asserts, and the caller's call is under way.
+        let protocols = application_protocols(unsafe { buffers.list()[0].place.read() })?;
+        Ok(Self {
+            buffers: Some(buffers),
+            protocols,
+        })
+    }
+
+    /// Where the token is.
+    pub fn token(&self) -> Option<Place> {
+        let first = self.buffers.as_ref()?.list().first()?;
+        (first.kind == SECBUFFER_TOKEN).then_some(first.place)
+    }
+
+    /// Watches all of it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Watch::add`].
+    pub unsafe fn watch(&self, watch: &mut Watch) {
+        if let Some(buffers) = &self.buffers {
+            // SAFETY: as this function's caller asserts.
+            unsafe { buffers.watch(watch, false) };
+        }
+    }
+
+    /// Turns the first EMPTY buffer into EXTRA or MISSING. Neither names memory: what is extra
+    /// lies at the end of the token ("pvBuffer must not be used as data").
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffer::replace`].
+    pub unsafe fn report(&self, extra: usize, missing: Option<usize>) {
+        let Some(buffers) = &self.buffers else { return };
+        let empty = buffers
+            .list()
+            .iter()
+            .find(|buffer| buffer.kind == SECBUFFER_EMPTY);
+        let (Some(empty), Some((kind, length))) = (
+            empty,
+            missing
+                .map(|missing| (SECBUFFER_MISSING, missing))
+                .or((extra > 0).then_some((SECBUFFER_EXTRA, extra))),
+        ) else {
+            return;
+        };
+        // SAFETY: as this function's caller asserts.
+        unsafe { empty.replace(kind, length, ptr::null_mut()) };
+    }
+}
+
+/// The output of a leg: TOKEN and ALERT.
+#[derive(Debug)]
+pub struct Output {
+    buffers: Buffers,
+}
+
+impl Output {
+    /// Reads the output of a leg.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffers::read`].
+    pub unsafe fn read(machine: &dyn Machine, descriptor: *const SecBufferDesc) -> Checked<Self> {
+        // SAFETY: as this function's caller asserts.
+        let buffers = unsafe { Buffers::read(machine, "pOutput", descriptor) }?;
+        let kinds = buffers.kinds();
+        check(
+            kinds.first() == Some(&SECBUFFER_TOKEN),
+            DESCRIPTOR_SHAPE,
+            || format!("output buffers {kinds:?}"),
+        )?;
+        check(
+            kinds[1..] == [SECBUFFER_ALERT],
+            ALERT_BUFFER_MISSING,
+            || format!("output buffers {kinds:?}"),
+        )?;
+        let (token, alert) = (buffers.list()[0].place, buffers.list()[1].place);
+        check(token.len() > 0, DESCRIPTOR_SHAPE, || {
+            "an output token without memory".to_owned()
+        })?;
+        check(alert.len() >= 2, ALERT_BUFFER_MISSING, || {
+            format!("{} bytes for level and description", alert.len())
+        })?;
+        Ok(Self { buffers })
+    }
+
+    /// Bytes there are for the token.
+    pub fn room(&self) -> usize {
+        self.buffers.list()[0].place.len()
+    }
+
+    /// Watches all of it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Watch::add`].
+    pub unsafe fn watch(&self, watch: &mut Watch) {
+        // SAFETY: as this function's caller asserts.
+        unsafe { self.buffers.watch(watch, true) };
+    }
+
+    /// Writes the token, which fits, and the alert.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Buffer::replace`].
+    pub unsafe fn fill(&self, bytes: &[u8], alert: Option<Alert>) {
+        let [token, alert_buffer, ..] = self.buffers.list() else {
+            return;
+        };
+        // SAFETY: as this function's caller asserts.
+        let memory = unsafe { token.place.write() };
+        memory[..bytes.len()].copy_from_slice(bytes);
+        // SAFETY: as this function's caller asserts.
+        unsafe { token.resize(bytes.len()) };
+        if let Some(Alert { level, description }) = alert {
+            // SAFETY: as this function's caller asserts.
+            let memory = unsafe { alert_buffer.place.write() };
+            memory[..2].copy_from_slice(&[level, description]);
+        }
+    }
+}
+
+/// Reads `SEC_APPLICATION_PROTOCOLS`: size of what follows, then lists of extension (2 is ALPN),
+/// size and names with their length in front. Unaligned: the lists are.
+fn application_protocols(bytes: &[u8]) -> Checked<Vec<Vec<u8>>> {
+    let wrong = |why: &str| crate::rules::broken(APPLICATION_PROTOCOLS, why);
+    let Some((size, mut lists)) = bytes.split_first_chunk::<4>() else {
+        return wrong("no room for ProtocolListsSize");
+    };
+    if u32::from_le_bytes(*size) as usize != lists.len() {
+        return wrong("ProtocolListsSize is not the size of the lists");
+    }
+    let mut names = Vec::new();
+    while !lists.is_empty() {
+        let Some((&[a, b, c, d, low, high], rest)) = lists.split_first_chunk::<6>() else {
+            return wrong("no room for a list's header");
+        };
+        let Some((mut list, rest)) =
+            rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))
+        else {
+            return wrong("ProtocolListSize is larger than the list");
+        };
+        lists = rest;
+        if i32::from_le_bytes([a, b, c, d]) != SecApplicationProtocolNegotiationExt_ALPN {
+            return wrong("a list that is not ALPN");
+        }
+        while let Some((&length, rest)) = list.split_first() {
+            let Some((name, rest)) = rest.split_at_checked(usize::from(length)) else {
+                return wrong("a name longer than its list");
+            };
+            if name.is_empty() {
+                return wrong("an empty name");
+            }
+            names.push(name.to_vec());
+            list = rest;
+        }
+    }
+    if names.is_empty() {
+        wrong("no names")
+    } else {
+        Ok(names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn protocols(names: &[u8]) -> Vec<u8> {
+        let size = u16::try_from(names.len()).unwrap();
+        let total = u32::from(size) + 6;
+        [
+            &total.to_le_bytes()[..],
+            &2i32.to_le_bytes(),
+            &size.to_le_bytes(),
+            names,
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn application_protocols_are_read() {
+        let names = application_protocols(&protocols(b"\x02h2\x08http/1.1")).unwrap();
+        assert_eq!(names, [&b"h2"[..], b"http/1.1"]);
+    }
+
+    #[test]
+    fn application_protocols_cut_anywhere_are_refused() {
+        let whole = protocols(b"\x02h2\x08http/1.1");
+        for cut in 0..whole.len() {
+            let broken = application_protocols(&whole[..cut]).unwrap_err();
+            assert_eq!(broken.rule, APPLICATION_PROTOCOLS);
+        }
+        assert!(application_protocols(&protocols(b"\x03h2")).is_err());
+        assert!(application_protocols(&protocols(b"\x00")).is_err());
+        assert!(application_protocols(&protocols(b"")).is_err());
+    }
+}

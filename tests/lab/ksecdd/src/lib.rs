@@ -1,0 +1,38 @@
+//! `ksecdd.sys` for the lab: the asynchronous SSPI of the Windows kernel, with TLS by rustls.
+//!
+//! An ordinary DLL that stands in for the kernel's module of that name. It speaks the SSPI
+//! contract exactly, stops the machine when a driver breaks it ([`rules`]), and offers every
+//! behaviour that the public documents leave open as a switch
+//! (`tlsgate_lab_control::ksecdd::Switches`). Top down:
+//!
+//! * `exports`: the C functions of `ksecdd.sys`, and `windows`: the machine under test
+//! * [`calls`]: what each function does
+//! * [`ksecdd`]: what is alive, how it behaves, how an asynchronous call runs
+//! * [`async_context`], [`credential`], [`context`]: what handles stand for
+//! * [`buffers`], [`memory`]: the caller's buffers and the caller's memory
+//! * [`handles`], [`workers`], [`machine`], [`control`], [`key_blob`], [`rules`]: what these need
+//! * [`tls`]: TLS itself, without pointers, handles and threads
+//!
+//! On other systems than Windows only its tests are built.
+#![cfg(any(windows, test))]
+
+mod async_context;
+mod buffers;
+mod calls;
+mod context;
+mod control;
+mod credential;
+#[cfg(windows)]
+mod exports;
+mod handles;
+mod key_blob;
+mod ksecdd;
+mod machine;
+mod memory;
+#[cfg(all(test, not(windows)))]
+mod peer;
+mod rules;
+mod tls;
+#[cfg(windows)]
+mod windows;
+mod workers;

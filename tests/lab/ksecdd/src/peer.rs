@@ -1,0 +1,138 @@
+//! An OpenSSL end of a connection in memory, for tests.
+
+use foreign_types::ForeignTypeRef;
+use openssl::ssl::{ErrorCode, Ssl, SslContext, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use std::{
+    collections::VecDeque,
+    ffi::c_int,
+    io::{ErrorKind, Read, Result, Write},
+};
+
+use crate::tls::config::Identity;
+
+// <https://docs.openssl.org/3.0/man3/SSL_key_update/>; the openssl crate leaves it out.
+unsafe extern "C" {
+    fn SSL_key_update(ssl: *mut openssl_sys::SSL, update_type: c_int) -> c_int;
+}
+
+/// `SSL_KEY_UPDATE_REQUESTED`: the other end shall change its key too.
+const KEY_UPDATE_REQUESTED: c_int = 1;
+
+/// An OpenSSL client.
+pub struct Peer {
+    stream: SslStream<Wire>,
+}
+
+#[derive(Default)]
+struct Wire {
+    incoming: VecDeque<u8>,
+    outgoing: Vec<u8>,
+}
+
+impl Read for Wire {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        match self.incoming.read(buffer)? {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            read => Ok(read),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.outgoing.write(bytes)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Peer {
+    /// A client of just this version that offers these protocols.
+    pub fn client(version: SslVersion, alpn: &[u8]) -> Self {
+        let mut context = SslContext::builder(SslMethod::tls_client()).unwrap();
+        context.set_verify(SslVerifyMode::NONE);
+        context.set_min_proto_version(Some(version)).unwrap();
+        context.set_max_proto_version(Some(version)).unwrap();
+        let mut ssl = Ssl::new(&context.build()).unwrap();
+        if !alpn.is_empty() {
+            ssl.set_alpn_protos(alpn).unwrap();
+        }
+        ssl.set_hostname("lab.test").unwrap();
+        ssl.set_connect_state();
+        Self {
+            stream: SslStream::new(ssl, Wire::default()).unwrap(),
+        }
+    }
+
+    /// Hears `bytes`, goes on with the handshake, and says what it has to say.
+    pub fn handshake(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.stream.get_mut().incoming.extend(bytes);
+        if let Err(error) = self.stream.do_handshake() {
+            assert_eq!(error.code(), ErrorCode::WANT_READ, "{error}");
+        }
+        std::mem::take(&mut self.stream.get_mut().outgoing)
+    }
+
+    /// Whether the handshake is done.
+    pub fn is_connected(&self) -> bool {
+        self.stream.ssl().is_init_finished()
+    }
+
+    /// The application protocol it was told.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.stream.ssl().selected_alpn_protocol()
+    }
+
+    /// Records with `plaintext`.
+    pub fn write(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        self.stream.write_all(plaintext).unwrap();
+        std::mem::take(&mut self.stream.get_mut().outgoing)
+    }
+
+    /// What the records in `bytes` said, and what had to be said to that.
+    pub fn read(&mut self, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        self.stream.get_mut().incoming.extend(bytes);
+        let mut plaintext = Vec::new();
+        match self.stream.read_to_end(&mut plaintext) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}"),
+        }
+        (
+            plaintext,
+            std::mem::take(&mut self.stream.get_mut().outgoing),
+        )
+    }
+
+    /// A request for new keys in both directions, in front of `plaintext`.
+    pub fn update_keys(&mut self, plaintext: &[u8]) -> Vec<u8> {
+        // SAFETY: the pointer is that of a live connection.
+        let updated = unsafe { SSL_key_update(self.stream.ssl().as_ptr(), KEY_UPDATE_REQUESTED) };
+        assert_eq!(updated, 1);
+        self.write(plaintext)
+    }
+
+    /// Its `close_notify`.
+    pub fn close(&mut self) -> Vec<u8> {
+        self.stream.shutdown().unwrap();
+        std::mem::take(&mut self.stream.get_mut().outgoing)
+    }
+
+    /// Whether it has heard a `close_notify`.
+    pub fn heard_close(&mut self) -> bool {
+        self.stream
+            .get_shutdown()
+            .contains(openssl::ssl::ShutdownState::RECEIVED)
+    }
+}
+
+/// A self-signed certificate for `lab.test`.
+pub fn identity() -> Identity {
+    let made = rcgen::generate_simple_self_signed(vec!["lab.test".to_owned()]).unwrap();
+    Identity {
+        chain: vec![CertificateDer::from(made.cert.der().to_vec())],
+        key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der())),
+    }
+}

@@ -1,0 +1,135 @@
+//! What the stand-in needs of the machine, from Windows and from the KMDF stand-in.
+
+use super::certificate_store;
+use crate::{
+    machine::{Machine, Wanted},
+    rules::Broken,
+    tls::config::Identity,
+};
+use rustls::pki_types::CertificateDer;
+use std::{
+    ffi::{CStr, c_void},
+    fs::OpenOptions,
+    io::Write,
+    mem,
+    path::Path,
+    ptr,
+    sync::OnceLock,
+};
+use tlsgate_lab_control::FOLDER;
+use windows_sys::Win32::System::{
+    LibraryLoader::{GetModuleHandleW, GetProcAddress},
+    Memory::{
+        MEM_COMMIT, MEMORY_BASIC_INFORMATION, PAGE_EXECUTE_READWRITE, PAGE_GUARD, PAGE_NOACCESS,
+        PAGE_READWRITE, PAGE_WRITECOPY, VirtualQuery,
+    },
+    Threading::{GetCurrentProcess, TerminateProcess},
+};
+
+/// The exit code of a process that a rule has stopped.
+const STOPPED: u32 = 3;
+
+/// The machine under test.
+pub struct Kernel;
+
+impl Machine for Kernel {
+    fn stop(&self, broken: &Broken) {
+        let line = format!("STOP {}: {}\n", broken.rule, broken.detail);
+        eprint!("{line}");
+        let log = Path::new(FOLDER).join("stop.log");
+        let written = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .and_then(|mut log| log.write_all(line.as_bytes()));
+        if let Err(error) = written {
+            eprintln!("STOP could not be logged: {error}");
+        }
+        // SAFETY: ending the process asks for nothing.
+        let this = unsafe { GetCurrentProcess() };
+        // SAFETY: the handle is this process's own. Other threads may hold any lock, so none of
+        // what an orderly exit does may run.
+        unsafe { TerminateProcess(this, STOPPED) };
+    }
+
+    fn token(&self) -> u64 {
+        lab().token.map_or(0, |token| {
+            // SAFETY: the export has this signature and no requirements.
+            unsafe { token() }
+        })
+    }
+
+    fn irql(&self) -> u8 {
+        lab().irql.map_or(0, |irql| {
+            // SAFETY: the export has this signature and no requirements.
+            unsafe { irql() }
+        })
+    }
+
+    fn set_irql(&self, irql: u8) -> u8 {
+        lab().set_irql.map_or(0, |set| {
+            // SAFETY: the export has this signature and no requirements.
+            unsafe { set(irql) }
+        })
+    }
+
+    fn is_accessible(&self, address: usize, length: usize, writing: bool) -> bool {
+        let mut at = address;
+        while at < address.saturating_add(length) {
+            let mut information = MEMORY_BASIC_INFORMATION::default();
+            let pointer = ptr::without_provenance::<c_void>(at);
+            let size = mem::size_of_val(&information);
+            // SAFETY: the function looks at any address, and writes what it is given room for.
+            let known = unsafe { VirtualQuery(pointer, &raw mut information, size) };
+            let protection = information.Protect;
+            let writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE;
+            if known == 0
+                || information.State != MEM_COMMIT
+                || protection & (PAGE_NOACCESS | PAGE_GUARD) != 0
+                || (writing && protection & writable == 0)
+            {
+                return false;
+            }
+            at = information.BaseAddress.addr() + information.RegionSize;
+        }
+        true
+    }
+
+    fn identity(&self, wanted: &Wanted) -> Option<Identity> {
+        certificate_store::identity(wanted)
+    }
+
+    fn roots(&self) -> Vec<CertificateDer<'static>> {
+        certificate_store::roots()
+    }
+}
+
+/// What the KMDF stand-in exports for this module; absent when it is not loaded.
+struct Lab {
+    token: Option<unsafe extern "system" fn() -> u64>,
+    irql: Option<unsafe extern "system" fn() -> u8>,
+    set_irql: Option<unsafe extern "system" fn(u8) -> u8>,
+}
+
+fn lab() -> &'static Lab {
+    static LAB: OnceLock<Lab> = OnceLock::new();
+    LAB.get_or_init(|| {
+        let find = |name: &CStr| {
+            // SAFETY: the name is a terminated string.
+            let module = unsafe { GetModuleHandleW(windows_sys::w!("wdfldr.sys")) };
+            if module.is_null() {
+                return None;
+            }
+            // SAFETY: the module is loaded, and stays: the driver imports it.
+            unsafe { GetProcAddress(module, name.as_ptr().cast()) }
+        };
+        Lab {
+            // SAFETY: this export has this signature.
+            token: find(c"LabCurrentToken").map(|f| unsafe { mem::transmute(f) }),
+            // SAFETY: this export has this signature.
+            irql: find(c"LabCurrentIrql").map(|f| unsafe { mem::transmute(f) }),
+            // SAFETY: this export has this signature.
+            set_irql: find(c"LabSetIrql").map(|f| unsafe { mem::transmute(f) }),
+        }
+    })
+}

@@ -1,0 +1,109 @@
+//! The threads that asynchronous calls run on, like those of the security subsystem.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+/// A call to be run.
+pub type Job = Box<dyn FnOnce() + Send>;
+
+/// The threads, and what waits for them.
+#[derive(Default)]
+pub struct Workers {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Queue {
+    ready: VecDeque<Job>,
+    held: VecDeque<Job>,
+    threads: usize,
+    busy: usize,
+    limit: usize,
+    latency: Duration,
+}
+
+impl Workers {
+    /// So many calls run at once from now on, each after this time.
+    pub fn set(&self, limit: usize, latency: Duration) {
+        let mut queue = self.shared.lock();
+        queue.limit = limit.max(1);
+        queue.latency = latency;
+        drop(queue);
+        self.shared.changed.notify_all();
+    }
+
+    /// Runs `job` when a thread is free.
+    pub fn run(&self, job: Job) {
+        let mut queue = self.shared.lock();
+        queue.ready.push_back(job);
+        self.start_threads(&mut queue);
+    }
+
+    /// Keeps `job` until it is released.
+    pub fn hold(&self, job: Job) {
+        self.shared.lock().held.push_back(job);
+    }
+
+    /// How many jobs are held.
+    pub fn held(&self) -> usize {
+        self.shared.lock().held.len()
+    }
+
+    /// Lets the oldest `count` held jobs run; says how many that were.
+    pub fn release(&self, count: Option<usize>) -> usize {
+        let mut queue = self.shared.lock();
+        let count = count.unwrap_or(usize::MAX).min(queue.held.len());
+        let released: Vec<Job> = queue.held.drain(..count).collect();
+        queue.ready.extend(released);
+        self.start_threads(&mut queue);
+        count
+    }
+
+    fn start_threads(&self, queue: &mut Queue) {
+        while queue.threads < queue.limit && queue.threads < queue.busy + queue.ready.len() {
+            queue.threads += 1;
+            let shared = Arc::clone(&self.shared);
+            thread::spawn(move || shared.work());
+        }
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work(&self) {
+        let mut queue = self.lock();
+        loop {
+            if queue.busy < queue.limit
+                && let Some(job) = queue.ready.pop_front()
+            {
+                queue.busy += 1;
+                let latency = queue.latency;
+                drop(queue);
+                thread::sleep(latency);
+                job();
+                queue = self.lock();
+                queue.busy -= 1;
+                self.changed.notify_all();
+            } else {
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}

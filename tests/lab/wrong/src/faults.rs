@@ -1,0 +1,190 @@
+//! What the wrong driver does wrong on request, and the rule that must catch it. Shared with the tests.
+
+/// How far a test has to go until the fault must have been caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// Send the IOCTL.
+    AtOnce,
+    /// Send the IOCTL, overlapped, and cancel it.
+    OnCancel,
+    /// Send the IOCTL, close the handle, and stop the driver.
+    AtUnload,
+    /// Never: it is right.
+    Never,
+}
+
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident = $rule:literal, $caught:ident;)+) => {
+        /// A fault, by the function code of the IOCTL that commits it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Fault {
+            /// Nothing wrong: the reply is the request, as far as there is room.
+            Nothing = FIRST_FUNCTION,
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Fault {
+            /// Every fault.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The name of the rule that must catch it.
+            #[must_use]
+            pub const fn rule(self) -> &'static str {
+                match self {
+                    Self::Nothing => "",
+                    $(Self::$name => $rule,)+
+                }
+            }
+
+            /// When it must be caught.
+            #[must_use]
+            pub const fn caught(self) -> Caught {
+                match self {
+                    Self::Nothing => Caught::Never,
+                    $(Self::$name => Caught::$caught,)+
+                }
+            }
+        }
+    };
+}
+
+/// The service's name.
+pub const SERVICE_NAME: &str = "TlsGateWrong";
+/// What a program opens.
+pub const DEVICE_PATH: &str = r"\\.\TlsGateWrong";
+/// The device's type; the vendor's range.
+const DEVICE_TYPE: u32 = 0x8542;
+/// The first function code of the vendor's range.
+const FIRST_FUNCTION: u32 = 0x800;
+
+impl Fault {
+    /// The control code: METHOD_BUFFERED, any access.
+    #[must_use]
+    pub const fn code(self) -> u32 {
+        DEVICE_TYPE << 16 | (self as u32) << 2
+    }
+
+    /// The fault with this control code.
+    #[must_use]
+    pub fn from_code(code: u32) -> Option<Self> {
+        let all = Self::ALL.iter().copied();
+        all.chain([Self::Nothing]).find(|fault| fault.code() == code)
+    }
+}
+
+faults! {
+    /// Completes a request twice, with a reference to keep the handle.
+    DoubleCompletion = "double-completion", AtOnce;
+    /// Completes a request twice, without a reference.
+    DoubleCompletionFreed = "double-completion", AtOnce;
+    /// Completes a cancelable request.
+    MissingUnmark = "missing-unmark-cancelable", AtOnce;
+    /// Marks a request cancelable twice.
+    MarkedTwice = "marked-twice", AtOnce;
+    /// Unmarks what is not marked.
+    UnmarkNotMarked = "unmark-not-marked", AtOnce;
+    /// Completes in EvtRequestCancel twice.
+    DoubleCompletionOnCancel = "double-completion", OnCancel;
+    /// Asks for the buffer of a completed request.
+    UseAfterCompletion = "request-use-after-completion", AtOnce;
+    /// Reports more output than there is room.
+    InformationTooLarge = "information-too-large", AtOnce;
+    /// Writes past the system buffer.
+    BufferOverrun = "buffer-overrun", AtOnce;
+    /// Writes to the system buffer after completion.
+    BufferTouchedAfterCompletion = "buffer-touched-after-completion", AtOnce;
+    /// EvtIoInCallerContext neither completes nor enqueues.
+    RequestLost = "request-lost", AtOnce;
+    /// Forgets a request.
+    RequestLeft = "request-left-at-unload", AtUnload;
+    /// Enqueues a request that a queue has delivered.
+    EnqueuedTwice = "enqueued-twice", AtOnce;
+
+    /// Uses a handle that never was.
+    InvalidHandle = "invalid-handle", AtOnce;
+    /// Uses a deleted object's handle.
+    FreedHandle = "freed-handle", AtOnce;
+    /// Passes a request for a spin lock.
+    WrongHandleType = "wrong-handle-type", AtOnce;
+    /// Gives back a reference it has not taken.
+    OverDereference = "over-dereference", AtOnce;
+    /// Deletes an object twice.
+    DoubleDelete = "double-delete", AtOnce;
+    /// Deletes what the framework deletes.
+    DeleteNotAllowed = "delete-not-allowed", AtOnce;
+    /// Keeps a reference to a request.
+    ObjectLeak = "object-leak", AtUnload;
+    /// Keeps memory of a look-aside list.
+    MemoryLeak = "memory-leak", AtUnload;
+    /// Calls a function of the framework that the lab does not have.
+    Unimplemented = "unimplemented", AtOnce;
+
+    /// Calls a PASSIVE_LEVEL function under a spin lock.
+    IrqlTooHigh = "irql", AtOnce;
+    /// Waits under a spin lock.
+    WaitAtRaisedIrql = "wait-at-raised-irql", AtOnce;
+    /// Returns from a callback with a spin lock.
+    SpinLockHeld = "spin-lock-held", AtOnce;
+    /// Takes a spin lock twice.
+    SpinLockRecursion = "spin-lock-recursion", AtOnce;
+    /// Releases a spin lock it does not hold.
+    SpinLockNotHeld = "spin-lock-not-held", AtOnce;
+    /// Takes two spin locks in both orders.
+    LockOrder = "lock-order", AtOnce;
+    /// Completes a request under a spin lock.
+    CompletedUnderSpinLock = "completed-under-spin-lock", AtOnce;
+
+    /// Keeps a block of pool.
+    PoolLeak = "pool-leak", AtUnload;
+    /// Frees a block twice.
+    PoolDoubleFree = "pool-double-free", AtOnce;
+    /// Frees what is no block.
+    PoolBadFree = "pool-bad-free", AtOnce;
+    /// Writes past a block.
+    PoolOverrun = "pool-overrun", AtOnce;
+    /// Writes to a freed block.
+    PoolTouchedAfterFree = "pool-touched-after-free", AtUnload;
+
+    /// Leaves a thread running.
+    ThreadStillRunning = "thread-still-running", AtUnload;
+    /// Forgets a thread's handle.
+    HandleLeak = "handle-leak", AtUnload;
+    /// Forgets the reference to a thread.
+    ObjectReferenceLeak = "object-reference-leak", AtUnload;
+    /// Closes a handle twice.
+    BadHandle = "bad-handle", AtOnce;
+    /// Gives back a kernel object's reference twice.
+    ObjectOverDereference = "object-over-dereference", AtOnce;
+
+    /// Returns from a callback impersonating.
+    LeftImpersonating = "left-impersonating", AtOnce;
+    /// Waits while it impersonates.
+    WaitImpersonating = "left-impersonating", AtOnce;
+    /// A thread ends while it impersonates.
+    ThreadLeftImpersonating = "left-impersonating", AtOnce;
+    /// Reverts without having impersonated.
+    RevertWithoutImpersonation = "revert-without-impersonation", AtOnce;
+    /// Keeps a token.
+    TokenLeak = "token-leak", AtUnload;
+    /// Gives back a token it has not got.
+    TokenOverDereference = "token-over-dereference", AtOnce;
+
+    /// Reads through NULL.
+    Exception = "exception", AtOnce;
+
+    /// Calls SSPI under a spin lock.
+    SspiIrqlTooHigh = "sspi-irql-too-high", AtOnce;
+    /// Frees an async context twice.
+    UnknownAsyncContext = "unknown-async-context", AtOnce;
+    /// Asks for the status of no call.
+    StatusWithoutCall = "status-without-call", AtOnce;
+    /// Issues a call without having set a callback.
+    CallbackMissing = "callback-missing", AtOnce;
+    /// Issues a second call while the first one is pending. Wants a ksecdd that holds calls back.
+    AsyncContextBusy = "async-context-busy", AtOnce;
+    /// Issues a second call, after the first one's completion, without a reset.
+    AsyncContextNotReinitialised = "async-context-not-reinitialised", AtOnce;
+    /// Frees an async context while its call is pending. Wants a ksecdd that holds calls back.
+    AsyncContextFreedPending = "async-context-freed-pending", AtOnce;
+}

@@ -1,0 +1,65 @@
+//! Faults with spin locks and IRQL.
+
+use crate::{
+    faults::Fault,
+    kmdf::{complete, wdf},
+    threads, tokens,
+};
+use core::ptr;
+use wdk_sys::{WDFREQUEST, WDFSPINLOCK};
+
+/// Commits the fault if it is one with spin locks.
+pub fn commit(fault: Fault, request: WDFREQUEST) {
+    match fault {
+        Fault::IrqlTooHigh => {
+            acquire(create());
+            tokens::capture();
+        }
+        Fault::WaitAtRaisedIrql => {
+            acquire(create());
+            threads::sleep();
+        }
+        Fault::SpinLockHeld => acquire(create()),
+        Fault::SpinLockRecursion => {
+            let lock = create();
+            acquire(lock);
+            acquire(lock);
+        }
+        Fault::SpinLockNotHeld => release(create()),
+        Fault::LockOrder => {
+            let (one, other) = (create(), create());
+            acquire(one);
+            acquire(other);
+            release(other);
+            release(one);
+            acquire(other);
+            acquire(one);
+        }
+        Fault::CompletedUnderSpinLock => {
+            acquire(create());
+            complete(request);
+        }
+        _ => (),
+    }
+}
+
+/// A spin lock, which the driver object will delete.
+pub fn create() -> WDFSPINLOCK {
+    let mut lock: WDFSPINLOCK = ptr::null_mut();
+    // SAFETY: the place for the result is ours.
+    let _status = unsafe {
+        wdf!(PFN_WDFSPINLOCKCREATE[WdfSpinLockCreateTableIndex](ptr::null_mut(), &raw mut lock))
+    };
+    lock
+}
+
+/// Takes a spin lock.
+pub fn acquire(lock: WDFSPINLOCK) {
+    // SAFETY: none is meant: the lab judges the call.
+    unsafe { wdf!(PFN_WDFSPINLOCKACQUIRE[WdfSpinLockAcquireTableIndex](lock)) };
+}
+
+fn release(lock: WDFSPINLOCK) {
+    // SAFETY: none is meant: the lab judges the call.
+    unsafe { wdf!(PFN_WDFSPINLOCKRELEASE[WdfSpinLockReleaseTableIndex](lock)) };
+}

@@ -1,0 +1,50 @@
+//! Faults with pool.
+
+use crate::{faults::Fault, kmdf::poke};
+use core::ptr;
+use wdk_sys::{
+    POOL_FLAG_NON_PAGED, PVOID, ULONG,
+    ntddk::{ExAllocatePool2, ExFreePool},
+};
+
+const TAG: ULONG = ULONG::from_le_bytes(*b"Wrng");
+const SIZE: usize = 24;
+
+/// Commits the fault if it is one with pool.
+pub fn commit(fault: Fault) {
+    match fault {
+        Fault::PoolLeak => _ = allocate(),
+        Fault::PoolDoubleFree => {
+            let block = allocate();
+            free(block);
+            free(block);
+        }
+        Fault::PoolBadFree => free(ptr::without_provenance_mut(0x1_0000)),
+        Fault::PoolOverrun => {
+            let block = allocate();
+            poke(block.cast(), SIZE);
+            free(block);
+        }
+        Fault::PoolTouchedAfterFree => {
+            let block = allocate();
+            free(block);
+            poke(block.cast(), 3);
+        }
+        _ => (),
+    }
+}
+
+fn allocate() -> PVOID {
+    allocate_bytes(SIZE)
+}
+
+/// Zeroed memory, or NULL.
+pub fn allocate_bytes(size: usize) -> PVOID {
+    // SAFETY: asks for memory, no more.
+    unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, TAG) }
+}
+
+fn free(block: PVOID) {
+    // SAFETY: none is meant: the lab judges the call.
+    unsafe { ExFreePool(block) };
+}

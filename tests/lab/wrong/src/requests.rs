@@ -1,0 +1,97 @@
+//! Faults with requests.
+
+use crate::{
+    faults::Fault,
+    kmdf::{complete, complete_with, dereference, output, poke, reference, wdf},
+};
+use wdk_sys::{STATUS_CANCELLED, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST};
+
+/// Commits the fault if it is one with requests; the request is used up then.
+pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
+    match fault {
+        Fault::DoubleCompletion => {
+            reference(request.cast());
+            complete(request);
+            complete(request);
+        }
+        Fault::DoubleCompletionFreed => {
+            complete(request);
+            complete(request);
+        }
+        Fault::MissingUnmark => {
+            mark(request, cancel);
+            complete(request);
+        }
+        Fault::MarkedTwice => {
+            mark(request, cancel);
+            mark(request, cancel);
+        }
+        Fault::UnmarkNotMarked => unmark(request),
+        Fault::DoubleCompletionOnCancel => mark(request, cancel_twice),
+        Fault::UseAfterCompletion => {
+            reference(request.cast());
+            complete(request);
+            output(request);
+        }
+        Fault::InformationTooLarge => complete_with(request, STATUS_SUCCESS, 1 << 20),
+        Fault::BufferOverrun => {
+            let (buffer, length) = output(request);
+            poke(buffer, length);
+            complete(request);
+        }
+        Fault::BufferTouchedAfterCompletion => {
+            let (buffer, _) = output(request);
+            reference(request.cast());
+            complete(request);
+            poke(buffer, 0);
+            dereference(request.cast());
+        }
+        Fault::EnqueuedTwice => {
+            // SAFETY: the queue has just delivered a request.
+            let device =
+                unsafe { wdf!(PFN_WDFIOQUEUEGETDEVICE[WdfIoQueueGetDeviceTableIndex](queue)) };
+            enqueue(device, request);
+        }
+        Fault::RequestLeft => (),
+        Fault::ObjectLeak => {
+            reference(request.cast());
+            complete(request);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Puts a request into the device's queue.
+pub fn enqueue(device: WDFDEVICE, request: WDFREQUEST) {
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe {
+        wdf!(PFN_WDFDEVICEENQUEUEREQUEST[WdfDeviceEnqueueRequestTableIndex](device, request))
+    };
+}
+
+fn mark(request: WDFREQUEST, callback: extern "C" fn(WDFREQUEST)) {
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe {
+        wdf!(PFN_WDFREQUESTMARKCANCELABLEEX[WdfRequestMarkCancelableExTableIndex](
+            request,
+            Some(callback as _),
+        ))
+    };
+}
+
+fn unmark(request: WDFREQUEST) {
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe {
+        wdf!(PFN_WDFREQUESTUNMARKCANCELABLE[WdfRequestUnmarkCancelableTableIndex](request))
+    };
+}
+
+extern "C" fn cancel(request: WDFREQUEST) {
+    complete_with(request, STATUS_CANCELLED, 0);
+}
+
+extern "C" fn cancel_twice(request: WDFREQUEST) {
+    complete_with(request, STATUS_CANCELLED, 0);
+    complete_with(request, STATUS_CANCELLED, 0);
+}

@@ -1,0 +1,195 @@
+//! Faults with the kernel's asynchronous SSPI.
+
+use crate::{faults::Fault, locks, pool};
+use core::{
+    ffi::c_void,
+    ptr,
+    sync::atomic::{AtomicBool, Ordering},
+};
+use wdk_sys::{
+    SecHandle, UNICODE_STRING,
+    ntddk::{
+        SspiAcquireCredentialsHandleAsyncW, SspiCreateAsyncContext, SspiFreeAsyncContext,
+        SspiGetAsyncCallStatus, SspiSetAsyncNotifyCallback,
+    },
+};
+
+/// `SECPKG_CRED_INBOUND`
+const INBOUND: u32 = 1;
+
+/// `SCH_CREDENTIALS_VERSION`
+const CREDENTIALS_VERSION: u32 = 5;
+/// `SCH_CRED_FORMAT_CERT_HASH_STORE`
+const HASH_STORE: u32 = 2;
+/// `SCH_USE_STRONG_CRYPTO`
+const STRONG_CRYPTO: u32 = 0x40_0000;
+
+/// `SCH_CREDENTIALS`
+#[repr(C)]
+struct Credentials {
+    version: u32,
+    format: u32,
+    count: u32,
+    certificates: *const HashStore,
+    root_store: usize,
+    mappers: u32,
+    mapper_array: usize,
+    lifespan: u32,
+    flags: u32,
+    parameter_count: u32,
+    parameters: usize,
+}
+
+/// `SCHANNEL_CERT_HASH_STORE`
+#[repr(C)]
+struct HashStore {
+    length: u32,
+    flags: u32,
+    provider: usize,
+    hash: [u8; 20],
+    store: [u16; 128],
+}
+
+/// Everything that must live while a credential is being acquired.
+#[repr(C)]
+struct Acquisition {
+    credentials: Credentials,
+    certificate: HashStore,
+    package: UNICODE_STRING,
+    name: [u16; 8],
+    handle: SecHandle,
+}
+
+const _: () = {
+    assert!(size_of::<Credentials>() == 72);
+    assert!(size_of::<HashStore>() == 296);
+};
+
+/// What an async context is known by.
+type Context = *mut wdk_sys::SspiAsyncContext;
+
+static COMPLETED: AtomicBool = AtomicBool::new(false);
+
+/// Commits the fault if it is one with SSPI.
+pub fn commit(fault: Fault) {
+    match fault {
+        Fault::SspiIrqlTooHigh => {
+            locks::acquire(locks::create());
+            _ = create();
+        }
+        Fault::UnknownAsyncContext => {
+            let context = create();
+            free(context);
+            free(context);
+        }
+        Fault::StatusWithoutCall => status(create()),
+        Fault::CallbackMissing => acquire(create()),
+        Fault::AsyncContextBusy => {
+            let context = with_callback();
+            acquire(context);
+            acquire(context);
+        }
+        Fault::AsyncContextNotReinitialised => {
+            let context = with_callback();
+            acquire(context);
+            while !COMPLETED.load(Ordering::Acquire) {
+                crate::threads::sleep();
+            }
+            acquire(context);
+        }
+        Fault::AsyncContextFreedPending => {
+            let context = with_callback();
+            acquire(context);
+            free(context);
+        }
+        _ => (),
+    }
+}
+
+fn create() -> Context {
+    // SAFETY: takes nothing.
+    unsafe { SspiCreateAsyncContext() }
+}
+
+fn with_callback() -> Context {
+    let context = create();
+    COMPLETED.store(false, Ordering::Release);
+    // SAFETY: the callback is code of this image.
+    let _status =
+        unsafe { SspiSetAsyncNotifyCallback(context, Some(completed), ptr::null_mut()) };
+    context
+}
+
+extern "C" fn completed(_context: Context, _data: *mut c_void) {
+    COMPLETED.store(true, Ordering::Release);
+}
+
+fn free(context: Context) {
+    // SAFETY: none is meant: the lab judges the call.
+    unsafe { SspiFreeAsyncContext(context) };
+}
+
+fn status(context: Context) {
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe { SspiGetAsyncCallStatus(context) };
+}
+
+/// Acquires a credential for a certificate that nobody has. What must live is never freed: the lab is to
+/// stop before that matters.
+fn acquire(context: Context) {
+    let place: *mut Acquisition = pool::allocate_bytes(size_of::<Acquisition>()).cast();
+    if place.is_null() {
+        return;
+    }
+    let certificate = place.wrapping_byte_add(core::mem::offset_of!(Acquisition, certificate));
+    let name = place.wrapping_byte_add(core::mem::offset_of!(Acquisition, name));
+    let acquisition = Acquisition {
+        credentials: Credentials {
+            version: CREDENTIALS_VERSION,
+            format: HASH_STORE,
+            count: 1,
+            certificates: certificate.cast(),
+            root_store: 0,
+            mappers: 0,
+            mapper_array: 0,
+            lifespan: 0,
+            flags: STRONG_CRYPTO,
+            parameter_count: 0,
+            parameters: 0,
+        },
+        certificate: HashStore {
+            length: 296,
+            flags: 0,
+            provider: 0,
+            hash: [0xEE; 20],
+            store: {
+                let mut store = [0; 128];
+                store[0] = u16::from(b'M');
+                store[1] = u16::from(b'Y');
+                store
+            },
+        },
+        package: UNICODE_STRING { Length: 16, MaximumLength: 16, Buffer: name.cast() },
+        name: [b'S', b'c', b'h', b'a', b'n', b'n', b'e', b'l'].map(u16::from),
+        handle: SecHandle { dwLower: 0, dwUpper: 0 },
+    };
+    // SAFETY: the block was allocated for it.
+    unsafe { place.write(acquisition) };
+    // SAFETY: the block lives for ever.
+    let kept = unsafe { &mut *place };
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe {
+        SspiAcquireCredentialsHandleAsyncW(
+            context,
+            ptr::null_mut(),
+            &raw mut kept.package,
+            INBOUND,
+            ptr::null_mut(),
+            (&raw mut kept.credentials).cast(),
+            None,
+            ptr::null_mut(),
+            &raw mut kept.handle,
+            ptr::null_mut(),
+        )
+    };
+}

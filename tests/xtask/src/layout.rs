@@ -1,0 +1,79 @@
+//! Where things are in the work tree. Other parts rely on these places.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The work tree.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The work tree that this program was built in.
+    pub fn find() -> Result<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .ancestors()
+            .nth(2)
+            .context("tests/xtask lies two folders below the root")?
+            .to_path_buf();
+        // wdk-sys binds whatever header has `wdf` anywhere in its path.
+        if root.to_string_lossy().to_lowercase().contains("wdf") {
+            bail!(
+                "the path of the work tree, {}, contains `wdf`, which wdk-sys takes for a framework \
+                 header's: move the work tree",
+                root.display()
+            );
+        }
+        Ok(Self { root })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The workspace that builds drivers against the stand-in WDK.
+    pub fn wdk(&self) -> PathBuf {
+        self.root.join("tests/lab/wdk")
+    }
+
+    fn target(&self, below: &str) -> PathBuf {
+        self.root.join("target").join(below)
+    }
+
+    /// What is fetched or made once: Rust's libraries for Windows, unpacked packages.
+    pub fn setup(&self) -> PathBuf {
+        self.target("setup")
+    }
+
+    /// Rust's libraries for the Windows targets, where rustup has none.
+    pub fn sysroot(&self) -> PathBuf {
+        self.setup().join("sysroot")
+    }
+
+    /// The release build.
+    pub fn package(&self) -> PathBuf {
+        self.target("package")
+    }
+
+    /// What the lab puts beside the driver.
+    pub fn modules(&self) -> PathBuf {
+        self.target("lab/modules")
+    }
+
+    /// Import libraries and entry code of the stand-in WDK.
+    pub fn wdk_libraries(&self) -> PathBuf {
+        self.target("lab/wdk")
+    }
+
+    /// Cargo's output for drivers.
+    pub fn driver_target(&self) -> PathBuf {
+        self.target("wdk")
+    }
+
+    /// Cargo's output for user-mode programs and stand-in modules.
+    pub fn windows_target(&self) -> PathBuf {
+        self.target("windows")
+    }
+}

@@ -1,0 +1,97 @@
+//! `cargo xtask`: sets up what is missing, builds, checks and tests TlsGate on Linux.
+
+mod apt;
+mod build;
+mod check;
+mod doctor;
+mod imports;
+mod inf;
+mod layout;
+mod libraries;
+mod manifests;
+mod process;
+mod setup;
+mod step;
+mod test;
+mod toolchain;
+mod wdk;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{build::Tools, layout::Layout, libraries::Origin, step::Steps};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install the packages that are missing and get Rust's libraries for Windows.
+    Setup {
+        /// Where to get Rust's libraries from, instead of the first place that has them.
+        #[arg(long)]
+        libraries: Option<Origin>,
+    },
+    /// Build the release package and the lab's modules.
+    Build {
+        /// Build the driver alone.
+        #[arg(long)]
+        driver_only: bool,
+    },
+    /// Build all and check the packaged driver.
+    Package,
+    /// Run every check and test.
+    Test,
+    /// Tell what is there and what is missing.
+    Doctor,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The causes, without a back trace: what failed is a tool or a check, not this program.
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  {}", cause.to_string().replace('\n', "\n  "));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &Verb) -> Result<()> {
+    let layout = Layout::find()?;
+    let steps = Steps::start();
+    match verb {
+        Verb::Setup { libraries } => {
+            setup::ensure(&layout, &steps, *libraries)?;
+        }
+        Verb::Build { driver_only } => {
+            let tools = Tools::ready(&layout, &steps)?;
+            if *driver_only {
+                build::driver(&layout, &tools, &steps)?;
+            } else {
+                build::all(&layout, &tools, &steps)?;
+            }
+        }
+        Verb::Package => {
+            let tools = Tools::ready(&layout, &steps)?;
+            build::all(&layout, &tools, &steps)?;
+            steps.step("check the packaged driver", |_| check::package(&layout))?;
+        }
+        Verb::Test => {
+            let tools = Tools::ready(&layout, &steps)?;
+            test::all(&layout, &tools, &steps)?;
+        }
+        Verb::Doctor => return doctor::report(&layout),
+    }
+    steps.finish();
+    Ok(())
+}
