@@ -7,6 +7,7 @@ use crate::{
     handle::Handle,
     kmdf::request::Request,
     memory::{Shared, try_concat},
+    nt::token::Client,
     operation::{self, Operation, Work},
     pending::Pending,
     session::Session,
@@ -238,11 +239,7 @@ pub fn step(mut operation: Box<Operation>) {
         return finish(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
     };
     // As its credential's owner: the kernel's Schannel wants the caller that acquired it.
-    let Some(Ok(client)) = session
-        .credential()
-        .client()
-        .map(|client| client.impersonate())
-    else {
+    let Some(Ok(client)) = session.credential().client().map(Client::impersonate) else {
         return finish(operation, SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     // SAFETY: one call; the addresses lie in the operation and in the session that its right keeps.

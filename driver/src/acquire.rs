@@ -36,7 +36,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) ->
         operation.end();
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
-    let made = Credential::new(handle.gate, client, Authentication::new(acquire));
+    let made = Credential::begin(handle.gate, client, Authentication::new(acquire));
     let right = match made {
         Ok(right) => right,
         Err(status) => {
@@ -48,7 +48,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) ->
     let id = match handle.add_credential(credential.clone()) {
         Ok(id) => id,
         Err(status) => {
-            credential::close(&credential);
+            let _after_this_use = credential::close(&credential);
             drop(right);
             operation.end();
             return refuse(request, status);
@@ -92,26 +92,26 @@ pub fn step(mut operation: Box<Operation>) {
     let Some(Ok(client)) = client.map(Client::impersonate) else {
         return refused(operation, SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
-    // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
-    let issued = unsafe {
-        ready.issue(operation, |context| {
-            // SAFETY: as above. No logon id, no key function, no expiry: as msquic calls it.
-            unsafe {
-                SspiAcquireCredentialsHandleAsyncW(
-                    context,
-                    arguments.principal,
-                    arguments.package,
-                    SECPKG_CRED_INBOUND,
-                    ptr::null_mut(),
-                    arguments.credentials,
-                    None,
-                    ptr::null_mut(),
-                    made,
-                    ptr::null_mut(),
-                )
-            }
-        })
+    let call = |context| {
+        // SAFETY: the addresses stay until the callback; see below. No logon id, no key function, no
+        // expiry: as msquic calls it.
+        unsafe {
+            SspiAcquireCredentialsHandleAsyncW(
+                context,
+                arguments.principal,
+                arguments.package,
+                SECPKG_CRED_INBOUND,
+                ptr::null_mut(),
+                arguments.credentials,
+                None,
+                ptr::null_mut(),
+                made,
+                ptr::null_mut(),
+            )
+        }
     };
+    // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
+    let issued = unsafe { ready.issue(operation, call) };
     drop(client);
     if let Some((mut operation, status)) = operation::issued(gate, issued) {
         if let Work::Acquire(acquisition) = operation.work() {

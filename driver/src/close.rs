@@ -58,13 +58,12 @@ pub fn step(mut operation: Box<Operation>) {
         let result = sspi::status(unsafe { DeleteSecurityContext(handle) });
         return finish(operation, result);
     };
-    // SAFETY: one call; the handle lies in the session, which the operation's right keeps.
-    let issued = unsafe {
-        ready.issue(operation, |context| {
-            // SAFETY: as above.
-            unsafe { SspiDeleteSecurityContextAsync(context, handle) }
-        })
+    let call = |context| {
+        // SAFETY: the addresses stay until the callback; see below.
+        unsafe { SspiDeleteSecurityContextAsync(context, handle) }
     };
+    // SAFETY: one call; the handle lies in the session, which the operation's right keeps.
+    let issued = unsafe { ready.issue(operation, call) };
     drop(session);
     if let Some((mut operation, status)) = operation::issued(gate, issued) {
         if let Work::Delete { deletion, .. } = operation.work() {

@@ -71,7 +71,7 @@ impl Credential {
     /// # Errors
     ///
     /// There is no memory.
-    pub fn new(
+    pub fn begin(
         gate: &'static Gate,
         client: Client,
         authentication: Authentication,

@@ -9,6 +9,7 @@ use crate::{
         object::{ContextType, ZeroContext},
         raw,
         request::Request,
+        utf16,
     },
     memory::Shared,
     pending::{REQUEST_CONTEXT, request_gone},
@@ -21,21 +22,10 @@ use core::{
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{WDFDEVICE, WDFDRIVER, WDFFILEOBJECT, WDFOBJECT, WDFREQUEST};
 
-/// UTF-16 of an ASCII literal, at compile time.
-macro_rules! utf16 {
-    ($text:literal) => {{
-        const LENGTH: usize = $text.len();
-        static TEXT: [u16; LENGTH] = {
-            let (bytes, mut text, mut index) = ($text.as_bytes(), [0; LENGTH], 0);
-            while index < LENGTH {
-                text[index] = bytes[index] as u16;
-                index += 1;
-            }
-            text
-        };
-        &TEXT
-    }};
-}
+static DEVICE_NAME: [u16; 15] = utf16(r"\Device\TlsGate");
+static LINK_NAME: [u16; 26] = utf16(r"\DosDevices\Global\TlsGate");
+/// SYSTEM and Administrators may do everything, all others nothing: `SDDL_DEVOBJ_SYS_ALL_ADM_ALL`.
+static SDDL: [u16; 27] = utf16("D:P(A;;GA;;;SY)(A;;GA;;;BA)");
 
 /// Context space of a file object: one owner of its [`Handle`], null before it is opened.
 struct FileContext(AtomicPtr<Handle>);
@@ -66,18 +56,8 @@ pub unsafe fn create(driver: WDFDRIVER) -> Result<(), NtStatus> {
         request_context: &REQUEST_CONTEXT,
         request_gone: Some(request_gone),
     };
-    // SYSTEM and Administrators may do everything, all others nothing: SDDL_DEVOBJ_SYS_ALL_ADM_ALL.
-    let sddl = utf16!("D:P(A;;GA;;;SY)(A;;GA;;;BA)");
     // SAFETY: this function's contract.
-    unsafe {
-        control_device::create(
-            driver,
-            utf16!(r"\Device\TlsGate"),
-            utf16!(r"\DosDevices\Global\TlsGate"),
-            sddl,
-            &callbacks,
-        )
-    }
+    unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, &SDDL, &callbacks) }
 }
 
 /// The belongings of the handle that a request came over. IRQL: up to DISPATCH_LEVEL.

@@ -10,7 +10,7 @@ use crate::{
     operation::{Operation, Work},
     pending, query, record, release,
 };
-use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Target};
+use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
 
 /// What dispatch did with a request. Nothing is left to do either way; the type makes sure that

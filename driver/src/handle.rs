@@ -62,7 +62,7 @@ impl Handle {
             sspi::close(&session);
         }
         while let Some(credential) = self.with(|tables| tables.credentials.drain()) {
-            credential::close(&credential);
+            let _now_or_after_its_sessions = credential::close(&credential);
         }
     }
 

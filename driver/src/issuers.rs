@@ -29,6 +29,11 @@ const MOST_INSIDE: usize = 4096;
 /// Most threads, whatever the number of processors.
 const MOST_THREADS: usize = 64;
 
+/// Releases of the semaphore that wake every thread.
+const ENOUGH_FOR_ALL: i32 = 64;
+
+const _: () = assert!(ENOUGH_FOR_ALL as usize >= MOST_THREADS);
+
 /// The threads and their queue.
 pub struct Issuers {
     queue: SpinLock<Queue<Box<Operation>>>,
@@ -89,7 +94,7 @@ impl Issuers {
             let thread = self.threads.lock().pop();
             let Some(thread) = thread else { break };
             // More than one release may be eaten by one thread; each pass adds enough for all.
-            work.release(MOST_THREADS as i32);
+            work.release(ENOUGH_FOR_ALL);
             thread.join();
         }
     }

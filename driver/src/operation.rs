@@ -32,6 +32,10 @@ pub struct Operation {
 }
 
 /// What an operation does.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "lives in its operation's own heap block"
+)]
 pub enum Work {
     /// Held in reserve for closing, or done.
     Nothing,
@@ -68,19 +72,18 @@ impl Operation {
             gate.leave();
             return None;
         }
-        match try_box(Self {
+        let operation = try_box(Self {
             gate,
             admitted: false,
             pending: None,
             work,
-        }) {
-            Ok(operation) => Some(operation),
-            Err(_) => {
-                gate.issuers.forget(false);
-                gate.leave();
-                None
-            }
+        })
+        .ok();
+        if operation.is_none() {
+            gate.issuers.forget(false);
+            gate.leave();
         }
+        operation
     }
 
     /// The driver's gate.

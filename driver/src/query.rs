@@ -78,7 +78,7 @@ pub fn session(handle: &Shared<Handle>, request: Request, id: SessionId) -> Done
     // Attributes mean nothing before the handshake is complete.
     if session.phase() == Phase::Established
         && let Some(context) = right.handle()
-        && let Err(status) = describe(&session, &context, &mut answer)
+        && let Err(status) = describe(&context, &mut answer)
     {
         answer.head = ReplyHead::new(status);
     }
@@ -86,12 +86,8 @@ pub fn session(handle: &Shared<Handle>, request: Request, id: SessionId) -> Done
     reply(request, |room| write(room, answer.as_bytes()))
 }
 
-fn describe(
-    session: &Session,
-    context: &SecHandle,
-    answer: &mut SessionReply,
-) -> Result<(), SecurityStatus> {
-    let sizes = session.stream_sizes(context)?;
+fn describe(context: &SecHandle, answer: &mut SessionReply) -> Result<(), SecurityStatus> {
+    let sizes = Session::stream_sizes(context)?;
     answer.header = sizes.header;
     answer.trailer = sizes.trailer;
     answer.maximum_message = sizes.maximum_message;

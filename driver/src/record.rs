@@ -26,7 +26,7 @@ use zerocopy::IntoBytes;
 use zeroize::Zeroize;
 
 /// What a record call came to.
-struct Result {
+struct RecordResult {
     status: SecurityStatus,
     outcome: u32,
     consumed: usize,
@@ -40,10 +40,10 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
         Ok(found) => found,
         Err(status) => return refuse(request, status),
     };
-    let sizes = match right.holder().stream_sizes(&context) {
+    let sizes = match Session::stream_sizes(&context) {
         Ok(sizes) => sizes,
         Err(status) => {
-            return done(request, &Result::failed(status));
+            return done(request, &RecordResult::failed(status));
         }
     };
     let room = request.output();
@@ -57,7 +57,7 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
     // this synchronous call has returned.
     let result = sspi::status(unsafe { SealMessage(&raw const context, 0, &raw mut message, 0) });
     let reply = if result == SecurityStatus::SEC_E_OK {
-        Result {
+        RecordResult {
             status: result,
             outcome: outcome::DATA,
             consumed: record.length,
@@ -66,7 +66,7 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
         }
     } else {
         right.holder().fail();
-        Result::failed(result)
+        RecordResult::failed(result)
     };
     drop(right);
     done(request, &reply)
@@ -120,7 +120,7 @@ pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> 
     drop(right);
     done(
         request,
-        &Result {
+        &RecordResult {
             status: result,
             outcome,
             consumed,
@@ -130,7 +130,7 @@ pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> 
     )
 }
 
-impl Result {
+impl RecordResult {
     const fn failed(status: SecurityStatus) -> Self {
         Self {
             status,
@@ -147,7 +147,7 @@ fn established(
     handle: &Shared<Handle>,
     id: SessionId,
     kind: Use,
-) -> core::result::Result<(SharedUse<Session>, SecHandle), NtStatus> {
+) -> Result<(SharedUse<Session>, SecHandle), NtStatus> {
     let session = handle.session(id)?;
     if session.phase() != Phase::Established {
         return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
@@ -217,7 +217,7 @@ fn shift(bytes: &mut [u8], from: usize, to: usize, length: usize) {
     }
 }
 
-fn done(mut request: Request, result: &Result) -> Done {
+fn done(mut request: Request, result: &RecordResult) -> Done {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let room = request.output();
     let produced = result

@@ -70,13 +70,12 @@ pub fn step(mut operation: Box<Operation>) {
     let Some(ready) = gate.ready(&mut parts.asynchronous) else {
         return finish(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
     };
-    // SAFETY: one call; the handle lies in the credential, which the operation's right keeps.
-    let issued = unsafe {
-        ready.issue(operation, |context| {
-            // SAFETY: as above.
-            unsafe { SspiFreeCredentialsHandleAsync(context, handle) }
-        })
+    let call = |context| {
+        // SAFETY: the addresses stay until the callback; see below.
+        unsafe { SspiFreeCredentialsHandleAsync(context, handle) }
     };
+    // SAFETY: one call; the handle lies in the credential, which the operation's right keeps.
+    let issued = unsafe { ready.issue(operation, call) };
     drop(credential);
     if let Some((mut operation, status)) = operation::issued(gate, issued) {
         if let Work::Free { freeing, .. } = operation.work() {

@@ -106,7 +106,7 @@ impl Session {
     /// # Errors
     ///
     /// What Schannel says.
-    pub fn stream_sizes(&self, context: &SecHandle) -> Result<StreamSizes, SecurityStatus> {
+    pub fn stream_sizes(context: &SecHandle) -> Result<StreamSizes, SecurityStatus> {
         let mut sizes = StreamSizes::default();
         // SAFETY: the structure is the attribute's; the caller holds a use right.
         unsafe { sspi::query(context, SECPKG_ATTR_STREAM_SIZES, &mut sizes) }?;

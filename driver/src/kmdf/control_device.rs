@@ -1,6 +1,7 @@
 //! The control device: a name, a symbolic link, callbacks, one parallel queue.
 
 use super::{
+    YES,
     call::wdf,
     object::{ContextType, ZeroContext, plain_attributes},
     size,
@@ -15,7 +16,7 @@ use wdk_sys::{
     _WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeNone,
     _WDF_TRI_STATE::{WdfFalse, WdfUseDefault},
     PFN_WDF_DEVICE_FILE_CREATE, PFN_WDF_FILE_CLEANUP, PFN_WDF_IO_IN_CALLER_CONTEXT,
-    PFN_WDF_IO_QUEUE_IO_DEVICE_CONTROL, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PWDFDEVICE_INIT, TRUE,
+    PFN_WDF_IO_QUEUE_IO_DEVICE_CONTROL, PFN_WDF_OBJECT_CONTEXT_CLEANUP, PWDFDEVICE_INIT,
     UNICODE_STRING, WDF_FILEOBJECT_CONFIG, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDFDEVICE,
     WDFDRIVER, WDFFILEOBJECT, WDFQUEUE,
 };
@@ -42,7 +43,7 @@ pub struct Callbacks<F: 'static, R: 'static> {
 
 /// A counted string over UTF-16 text that the caller keeps.
 pub fn unicode_string(text: &[u16]) -> UNICODE_STRING {
-    let bytes = u16::try_from(size_of_val(text)).unwrap_or(u16::MAX & !1);
+    let bytes = u16::try_from(size_of_val(text)).unwrap_or(!1);
     UNICODE_STRING {
         Length: bytes,
         MaximumLength: bytes,
@@ -97,7 +98,7 @@ pub unsafe fn create<F: ZeroContext, R: ZeroContext>(
     create_queue(device, callbacks.device_control)?;
     // SAFETY: the device is ready.
     unsafe {
-        wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device))
+        wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device));
     };
     Ok(())
 }
@@ -214,7 +215,7 @@ fn create_queue(
     config.Size = size::<WDF_IO_QUEUE_CONFIG>();
     config.DispatchType = WdfIoQueueDispatchParallel;
     config.PowerManaged = WdfFalse;
-    config.DefaultQueue = TRUE as _;
+    config.DefaultQueue = YES;
     config.EvtIoDeviceControl = device_control;
     // As many at a time as arrive (WDF_IO_QUEUE_CONFIG_INIT).
     config.Settings.Parallel.NumberOfPresentedRequests = u32::MAX;

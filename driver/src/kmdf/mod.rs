@@ -22,3 +22,21 @@ pub const fn raw(status: NtStatus) -> wdk_sys::NTSTATUS {
 pub const fn size<T>() -> wdk_sys::ULONG {
     size_of::<T>() as wdk_sys::ULONG
 }
+
+/// `BOOLEAN`s and processor modes cross into C as bytes.
+pub const NO: u8 = 0;
+/// As above.
+pub const YES: u8 = 1;
+
+/// UTF-16 of an ASCII text of N characters, at compile time.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+#[expect(clippy::arithmetic_side_effects, reason = "evaluated at compile time")]
+pub const fn utf16<const N: usize>(text: &str) -> [u16; N] {
+    let (bytes, mut units, mut index) = (text.as_bytes(), [0; N], 0);
+    assert!(bytes.len() == N);
+    while index < N {
+        units[index] = bytes[index] as u16;
+        index += 1;
+    }
+    units
+}

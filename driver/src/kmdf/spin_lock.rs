@@ -51,7 +51,7 @@ impl<T> SpinLock<T> {
         unsafe {
             wdf!(PFN_WDFSPINLOCKACQUIRE[WdfSpinLockAcquireTableIndex](
                 self.lock
-            ))
+            ));
         };
         Guard(self)
     }
@@ -89,7 +89,7 @@ impl<T> Drop for Guard<'_, T> {
         unsafe {
             wdf!(PFN_WDFSPINLOCKRELEASE[WdfSpinLockReleaseTableIndex](
                 self.0.lock
-            ))
+            ));
         };
     }
 }

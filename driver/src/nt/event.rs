@@ -1,11 +1,12 @@
 //! A semaphore for the issuers and an event for unload: the only things the driver waits on.
 
+use super::KERNEL_MODE;
+use crate::kmdf::NO;
 use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 use wdk_sys::{
     _EVENT_TYPE::NotificationEvent,
     _KWAIT_REASON::Executive,
-    _MODE::KernelMode,
-    FALSE, KEVENT, KSEMAPHORE, LONG,
+    KEVENT, KSEMAPHORE, LONG,
     ntddk::{
         KeInitializeEvent, KeInitializeSemaphore, KeReleaseSemaphore, KeSetEvent,
         KeWaitForSingleObject,
@@ -41,7 +42,7 @@ impl Semaphore {
     /// Wakes `count` waiters. IRQL: up to DISPATCH_LEVEL.
     pub fn release(self: Pin<&Self>, count: LONG) {
         // SAFETY: initialised; the limit is out of reach of the operations there can be.
-        unsafe { KeReleaseSemaphore(self.raw.get().cast(), 0, count, FALSE as _) };
+        unsafe { KeReleaseSemaphore(self.raw.get().cast(), 0, count, NO) };
     }
 
     /// Waits for one release. IRQL: PASSIVE_LEVEL. Only the issuers' idle loop calls this.
@@ -73,13 +74,13 @@ impl Event {
     /// Makes it usable, not set. IRQL: any. To be called once, before it is shared.
     pub fn initialize(self: Pin<&Self>) {
         // SAFETY: the memory is ours and stays where it is (`Pin`).
-        unsafe { KeInitializeEvent(self.raw.get().cast(), NotificationEvent, FALSE as _) };
+        unsafe { KeInitializeEvent(self.raw.get().cast(), NotificationEvent, NO) };
     }
 
     /// Sets it. IRQL: up to DISPATCH_LEVEL (no wait follows).
     pub fn set(self: Pin<&Self>) {
         // SAFETY: initialised.
-        unsafe { KeSetEvent(self.raw.get().cast(), 0, FALSE as _) };
+        unsafe { KeSetEvent(self.raw.get().cast(), 0, NO) };
     }
 
     /// Waits until it is set. IRQL: PASSIVE_LEVEL. Only unload calls this.
@@ -92,13 +93,6 @@ impl Event {
 /// ends the wait.
 pub(super) fn wait(object: *mut core::ffi::c_void) {
     // SAFETY: the callers in this folder pass an initialised dispatcher object that they keep.
-    let _always_success = unsafe {
-        KeWaitForSingleObject(
-            object,
-            Executive,
-            KernelMode as _,
-            FALSE as _,
-            core::ptr::null_mut(),
-        )
-    };
+    let _always_success =
+        unsafe { KeWaitForSingleObject(object, Executive, KERNEL_MODE, NO, core::ptr::null_mut()) };
 }

@@ -6,6 +6,9 @@ pub mod token;
 
 use tlsgate_protocol::NtStatus;
 
+/// `KernelMode`, as the functions take it.
+const KERNEL_MODE: i8 = 0;
+
 /// A [`Result`] of an `NTSTATUS`.
 ///
 /// # Errors

@@ -1,10 +1,9 @@
 //! System threads of the driver's own, joined before it is unloaded.
 
-use super::{check, event};
+use super::{KERNEL_MODE, check, event};
 use core::{ffi::c_void, ptr};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
-    _MODE::KernelMode,
     HANDLE, LARGE_INTEGER, PVOID,
     ntddk::{
         KeDelayExecutionThread, KeQueryActiveProcessorCountEx, ObReferenceObjectByHandle,
@@ -55,7 +54,7 @@ impl Thread {
                 handle,
                 SYNCHRONIZE,
                 ptr::null_mut(),
-                KernelMode as _,
+                KERNEL_MODE,
                 &raw mut object,
                 ptr::null_mut(),
             )
@@ -95,5 +94,5 @@ pub fn sleep_milliseconds(milliseconds: u16) {
         QuadPart: i64::from(milliseconds).wrapping_mul(-10_000),
     };
     // SAFETY: the interval lives across the call.
-    let _always_success = unsafe { KeDelayExecutionThread(KernelMode as _, 0, &raw mut interval) };
+    let _always_success = unsafe { KeDelayExecutionThread(KERNEL_MODE, 0, &raw mut interval) };
 }

@@ -4,12 +4,12 @@
 //! impersonates the acquiring caller around every handshake call (its pull request 1652).
 
 use super::check;
+use crate::kmdf::{NO, YES};
 use core::{marker::PhantomData, ptr};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
     _SECURITY_IMPERSONATION_LEVEL::SecurityImpersonation,
-    FALSE, SECURITY_CLIENT_CONTEXT, SECURITY_DYNAMIC_TRACKING, SECURITY_QUALITY_OF_SERVICE,
-    SECURITY_SUBJECT_CONTEXT,
+    SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE, SECURITY_SUBJECT_CONTEXT,
     ntddk::{
         PsDereferenceImpersonationToken, PsDereferencePrimaryToken, PsRevertToSelf,
         SeCaptureSubjectContext, SeCreateClientSecurityFromSubjectContext, SeImpersonateClientEx,
@@ -44,8 +44,9 @@ impl Client {
             #[expect(clippy::cast_possible_truncation, reason = "12 bytes")]
             Length: size_of::<SECURITY_QUALITY_OF_SERVICE>() as u32,
             ImpersonationLevel: SecurityImpersonation,
-            ContextTrackingMode: SECURITY_DYNAMIC_TRACKING as _,
-            EffectiveOnly: FALSE as _,
+            // SECURITY_DYNAMIC_TRACKING is TRUE.
+            ContextTrackingMode: YES,
+            EffectiveOnly: NO,
         };
         let mut client = SECURITY_CLIENT_CONTEXT::default();
         // SAFETY: the subject context was captured above; all three live across the call.
@@ -53,7 +54,7 @@ impl Client {
             SeCreateClientSecurityFromSubjectContext(
                 &raw mut subject,
                 &raw mut quality,
-                FALSE as _,
+                NO,
                 &raw mut client,
             )
         });

@@ -6,7 +6,7 @@ use super::schannel::{
     SCH_CREDENTIALS_VERSION, SCH_MACHINE_CERT_HASH, SCH_USE_STRONG_CRYPTO, SP_PROT_TLS1_2_SERVER,
     SP_PROT_TLS1_3_SERVER, SchCredentials, TlsParameters,
 };
-use crate::kmdf::{control_device::unicode_string, size};
+use crate::kmdf::{control_device::unicode_string, size, utf16};
 use core::{ffi::c_void, ptr};
 use tlsgate_protocol::{
     Acquire,
@@ -15,7 +15,7 @@ use tlsgate_protocol::{
 use wdk_sys::UNICODE_STRING;
 
 /// "MY", the store a thumbprint means when none is named.
-static DEFAULT_STORE: [u16; 2] = [b'M' as u16, b'Y' as u16];
+static DEFAULT_STORE: [u16; 2] = utf16("MY");
 
 /// What `SspiAcquireCredentialsHandleAsyncW` gets.
 pub struct Authentication {

@@ -5,6 +5,7 @@
 //! `TLS_PARAMETERS` and `QueryContextAttributes (Schannel)`; as msquic declares them for its kernel
 //! build. The asserts hold for the genuine WDK's compiler as well.
 
+use crate::kmdf::utf16;
 use core::{ffi::c_void, mem::offset_of};
 use wdk_sys::{SecBuffer, SecBufferDesc, SecHandle, UNICODE_STRING};
 
@@ -183,16 +184,7 @@ pub const ALPN_SELECTED: u32 = 1;
 pub const ALPN_EXTENSION: u32 = 2;
 
 /// The package: kernel callers name it by `SCHANNEL_NAME`, as msquic does.
-pub static PACKAGE: [u16; 8] = {
-    let mut name = [0; 8];
-    let text = b"Schannel";
-    let mut index = 0;
-    while index < text.len() {
-        name[index] = text[index] as u16;
-        index += 1;
-    }
-    name
-};
+pub static PACKAGE: [u16; 8] = utf16("Schannel");
 
 const _: () = {
     assert!(size_of::<SchCredentials>() == 72);
