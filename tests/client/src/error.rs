@@ -44,6 +44,8 @@ pub enum Error {
     Stream(io::Error),
     /// The peer closed the stream in the middle of the handshake.
     Vanished,
+    /// The handshake took longer than its limit.
+    TooSlow,
     /// The peer sent more handshake bytes than one leg may carry, and still no whole message.
     TooMuchInput,
     /// The text is no thumbprint.
@@ -98,6 +100,7 @@ impl fmt::Display for Error {
             }
             Self::Stream(error) => write!(f, "the connection failed: {error}"),
             Self::Vanished => write!(f, "the peer closed the connection during the handshake"),
+            Self::TooSlow => write!(f, "the handshake took too long"),
             Self::TooMuchInput => write!(f, "the peer's first message is too large"),
             Self::Thumbprint => write!(
                 f,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Lab, server_name};
+use common::{Lab, server_name, trickle::Trickle};
 use rustls::version::{TLS12, TLS13};
 use std::io::ErrorKind;
 use tlsgate_client::{Error, accept, protocol::SecurityStatus};
@@ -11,13 +11,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 #[tokio::test]
 async fn both_versions_in_pieces_of_every_size() {
     for version in [&TLS12, &TLS13] {
-        // A pipe of one byte makes both sides read byte by byte.
-        for capacity in [1, 7, 100, 64 * 1024] {
+        for size in [1, 7, 100, 64 * 1024] {
             let lab = Lab::new(version).await;
-            let (client, server) = duplex(capacity);
+            let (client, server) = duplex(64 * 1024);
+            let server = Trickle {
+                stream: server,
+                size,
+            };
+            let alpn: &[&[u8]] = &[b"h2", b"http/1.1"];
             let (client, server) = tokio::join!(
                 lab.connector().connect(server_name(), client),
-                accept(&lab.driver, lab.credential, &[b"h2", b"http/1.1"], server),
+                accept(&lab.driver, lab.credential, alpn, server),
             );
             let (client, server) = (client.unwrap(), server.unwrap());
             assert_eq!(client.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -90,7 +94,7 @@ async fn a_peer_that_vanishes_leaves_no_session() {
         let connector = lab.connector();
         let mut connecting = Box::pin(connector.connect(server_name(), client));
         // One poll sends the ClientHello; then the client is gone.
-        assert!(futures_poll_once(&mut connecting).await.is_none());
+        assert!(poll_once(&mut connecting).await.is_none());
     };
     let ((), server) = tokio::join!(client, accept(&lab.driver, lab.credential, &[], server));
     assert!(matches!(
@@ -106,7 +110,7 @@ async fn giving_up_cancels_the_request() {
     let (mut client, server) = duplex(1024);
     client.write_all(&[22, 3, 1]).await.unwrap();
     let mut accepting = Box::pin(accept(&lab.driver, lab.credential, &[], server));
-    assert!(futures_poll_once(&mut accepting).await.is_none());
+    assert!(poll_once(&mut accepting).await.is_none());
     assert_eq!(lab.fake.cancelled(), 0);
     drop(accepting);
     assert_eq!(lab.fake.cancelled(), 1);
@@ -145,7 +149,7 @@ async fn an_alpn_list_that_cannot_be_is_refused_before_the_driver_is_asked() {
 }
 
 /// Polls once.
-async fn futures_poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     std::future::poll_fn(|cx| {
         std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
             std::task::Poll::Ready(output) => Some(output),

@@ -21,9 +21,7 @@ async fn connect(lab: &Lab, capacity: usize) -> (client::TlsStream<DuplexStream>
 type Server = TlsStream<DuplexStream>;
 
 fn data() -> Vec<u8> {
-    (0..200_000_u32)
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
+    (0..200_000_u32).flat_map(u32::to_le_bytes).collect()
 }
 
 /// Both directions at once, with messages after the handshake in between.

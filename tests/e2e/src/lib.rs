@@ -1,1 +1,10 @@
-//! To come.
+//! What the end-to-end tests and the demo share: a machine with the packaged driver installed, its
+//! server, and the TLS peers that no one here wrote.
+
+mod lab;
+mod peer;
+mod server;
+
+pub use lab::Lab;
+pub use peer::{curl, openssl_client};
+pub use server::Server;

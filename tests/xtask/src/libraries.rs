@@ -244,12 +244,14 @@ fn build(layout: &Layout, toolchain: &Toolchain, library: &Path, step: &Step) ->
     fs::create_dir_all(work.join("src"))?;
     fs::write(
         work.join("Cargo.toml"),
-        "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n",
+        // Programs that abort on a panic, as the root workspace's do, need libraries that do so.
+        "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [profile.release]\npanic = \"abort\"\n",
     )?;
     fs::write(work.join("src/lib.rs"), "#![no_std]\n")?;
     let fresh = layout.setup().join("sysroot.new");
     remove(&fresh)?;
-    for (target, crates) in [(MSVC, "core,alloc"), (GNU, "std,panic_unwind")] {
+    for (target, crates) in [(MSVC, "core,alloc"), (GNU, "std,panic_abort")] {
         process::run(
             toolchain
                 // Link-time optimisation needs bitcode, as rustup's libraries have it.

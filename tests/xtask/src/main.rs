@@ -3,6 +3,7 @@
 mod apt;
 mod build;
 mod check;
+mod demo;
 mod doctor;
 mod imports;
 mod inf;
@@ -46,6 +47,12 @@ enum Verb {
     },
     /// Build all and check the packaged driver.
     Package,
+    /// Set up, build, boot the lab, install the driver, serve, and let real TLS clients in.
+    Demo {
+        /// Keep the server up until Return is pressed, and print the line to try by hand.
+        #[arg(long)]
+        hold: bool,
+    },
     /// Run every check and test.
     Test,
     /// Tell what is there and what is missing.
@@ -86,6 +93,7 @@ fn run(verb: &Verb) -> Result<()> {
             build::all(&layout, &tools, &steps)?;
             steps.step("check the packaged driver", |_| check::package(&layout))?;
         }
+        Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
         Verb::Test => {
             let tools = Tools::ready(&layout, &steps)?;
             test::all(&layout, &tools, &steps)?;

@@ -14,7 +14,7 @@ use std::{
 use tlsgate_client::{
     Reply, Transport,
     protocol::{
-        CredentialId, NtStatus, Request, SecurityStatus, SessionId, Target,
+        CredentialId, DecodeError, Ioctl, NtStatus, Request, SecurityStatus, SessionId, Target,
         payload::{
             AcquireReply, CloseReply, LegReply, RecordReply, RecordRequest, ReleaseReply,
             ReplyHead, SessionReply, outcome, state,
@@ -86,7 +86,7 @@ impl Fake {
     }
 
     fn answer(&self, code: u32, input: &[u8], room: usize) -> Answer {
-        let (_, request) = Request::decode(code, input, room).map_err(|error| error.ntstatus())?;
+        let (_, request) = Request::decode(code, input, room).map_err(DecodeError::ntstatus)?;
         let mut state = self.state();
         let answer = match request {
             Request::Acquire(_) => AcquireReply {
@@ -277,7 +277,6 @@ impl State {
 
 impl Transport for Fake {
     fn ioctl(&self, code: u32, input: Vec<u8>, output_length: usize) -> Reply {
-        use tlsgate_client::protocol::Ioctl;
         let answer = self.answer(code, &input, output_length);
         let record = matches!(Ioctl::from_code(code), Some(Ioctl::Seal | Ioctl::Unseal));
         let shared = Arc::clone(&self.0);

@@ -4,6 +4,7 @@
 
 mod fake;
 mod reply;
+pub mod trickle;
 
 pub use fake::Fake;
 

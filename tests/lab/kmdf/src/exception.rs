@@ -37,8 +37,8 @@ unsafe extern "system" fn filter(pointers: *const EXCEPTION_POINTERS) -> i32 {
     stop_at("exception", &detail, &scan(stack))
 }
 
-/// What looks like return addresses on the stack of the faulting thread: words that point into a
-/// driver. Unwinding would need the tables of code that has just gone wrong.
+/// What may be return addresses on the stack of the faulting thread: its words. Those that point into drivers are
+/// told; unwinding would need the tables of code that has just gone wrong.
 fn scan(stack: u64) -> Vec<usize> {
     /// Words looked at; the stack of any thread is deeper than this.
     const WORDS: u64 = 256;
@@ -47,9 +47,6 @@ fn scan(stack: u64) -> Vec<usize> {
             let slot = (stack + word * 8) as *const usize;
             // SAFETY: within the faulting thread's committed stack.
             unsafe { slot.read_volatile() }
-        })
-        .filter(|&value| {
-            module(value).is_some_and(|(name, _)| name.to_ascii_lowercase().contains(".sys"))
         })
         .collect()
 }

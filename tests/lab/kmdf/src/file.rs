@@ -63,6 +63,11 @@ pub fn open(device: &Ref<Device>, wdm: usize, creator: u32) -> Ref<File> {
     file
 }
 
+/// Whether every file there is has had its `EvtFileCleanup`.
+pub fn all_cleaned_up() -> bool {
+    object::all::<File>().iter().all(|file| lock(&file.state).cleaned)
+}
+
 /// The framework's object for Wine's.
 pub fn of(wdm: usize) -> Option<Ref<File>> {
     let handle = lock(&FILES).get(&wdm).copied()?;

@@ -24,6 +24,7 @@ const HARMLESS: &[&str] = &[
     "memcpy",
     "memmove",
     "memset",
+    "strlen",
 ];
 
 /// Functions of the kernel with the limit of their IRQL and what stands in for them.

@@ -17,9 +17,12 @@
     )
 )]
 
+// What touches nothing of Windows is tested on any host, where nothing else uses it.
 #[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod guard;
 #[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod life;
 
 #[cfg(windows)]

@@ -85,13 +85,13 @@ fn callers() -> Vec<usize> {
         .collect()
 }
 
-/// The frames that are not this module's own: who called the stand-in.
+/// The frames of drivers and other stand-ins: who called this one.
 fn trace(frames: &[usize]) -> String {
     let own = module(trace as *const () as usize).map(|(name, _)| name);
     frames
         .iter()
         .filter_map(|&frame| module(frame))
-        .filter(|(name, _)| Some(name) != own.as_ref())
+        .filter(|(name, _)| name.to_ascii_lowercase().contains(".sys") && Some(name) != own.as_ref())
         .take(TOLD)
         .fold(String::new(), |trace, (name, offset)| {
             format!("{trace} < {name}+{offset:#x}")

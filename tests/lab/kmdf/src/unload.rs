@@ -3,6 +3,7 @@
 use crate::{
     bind, buffer, callback, device_init,
     driver::{self, Driver},
+    file,
     handle::Kind,
     irql::PASSIVE,
     memory,
@@ -11,9 +12,12 @@ use crate::{
     stop::stop,
     thread, token, wdm,
 };
-use std::sync::{
-    Condvar, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 use tlsgate_lab_control::kmdf::DriverState;
 
@@ -28,6 +32,9 @@ static GATE: Mutex<Gate> = Mutex::new(Gate {
 });
 static FILE_CLOSED: Condvar = Condvar::new();
 static OVER: AtomicBool = AtomicBool::new(false);
+
+/// How long a driver may take over the requests of a file that was cleaned up, when it is to be unloaded.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the driver is there.
 pub fn state() -> DriverState {
@@ -62,19 +69,30 @@ pub fn file_closed() {
 /// `DriverUnload`. Wine calls it at once on `sc stop`; Windows only when the last handle is closed, so that is
 /// waited for here.
 pub extern "system" fn driver_unload(_driver: wdm::Driver) {
-    let mut gate = lock(&GATE);
-    gate.state = DriverState::Unloading;
-    drop(
-        FILE_CLOSED
-            .wait_while(gate, |gate| gate.open_files > 0)
-            .unwrap_or_else(PoisonError::into_inner),
-    );
+    wait_for_files();
     if let Some(driver) = driver::current() {
         callback::call("EvtDriverUnload", PASSIVE, || {
             (driver.unload)(driver.handle())
         });
     }
     finish();
+}
+
+/// Waits until no file is left. A file whose user handle is closed and cleaned up waits for the driver alone: one
+/// that forgets a request would wait for ever, on Windows as well.
+fn wait_for_files() {
+    let mut gate = lock(&GATE);
+    gate.state = DriverState::Unloading;
+    while gate.open_files > 0 {
+        let (before, only_driver) = (gate.open_files, file::all_cleaned_up());
+        let (after, wait) = FILE_CLOSED
+            .wait_timeout_while(gate, PATIENCE, |gate| gate.open_files == before)
+            .unwrap_or_else(PoisonError::into_inner);
+        gate = after;
+        if wait.timed_out() && only_driver {
+            stop!("request-left-at-unload", "{before} closed files still have requests");
+        }
+    }
 }
 
 /// Deletes the driver's objects and looks for leaks; from here on the driver is not called any more, and must not

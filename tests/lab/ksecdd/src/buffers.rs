@@ -5,6 +5,7 @@
 use crate::{
     machine::Machine,
     memory::{Place, Watch, get},
+    protocols,
     rules::{
         ALERT_BUFFER_MISSING, APPLICATION_PROTOCOLS, Checked, DESCRIPTOR_SHAPE, DESCRIPTOR_VERSION,
         INPUT_CHANGED, OUTPUT_TOUCHED, check,
@@ -14,8 +15,7 @@ use crate::{
 use std::{ffi::c_void, ptr};
 use windows_sys::Win32::Security::Authentication::Identity::{
     SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS, SECBUFFER_EMPTY, SECBUFFER_EXTRA,
-    SECBUFFER_MISSING, SECBUFFER_TOKEN, SECBUFFER_VERSION,
-    SecApplicationProtocolNegotiationExt_ALPN, SecBuffer, SecBufferDesc,
+    SECBUFFER_MISSING, SECBUFFER_TOKEN, SECBUFFER_VERSION, SecBuffer, SecBufferDesc,
 };
 
 /// More than any call has.
@@ -213,7 +213,7 @@ impl Input {
                     "not the first call".to_owned()
                 })?;
                 // SAFETY: as this function's caller asserts, and the caller's call is under way.
-                application_protocols(unsafe { buffer.place.read() })?
+                protocols::read(unsafe { buffer.place.read() })?
             }
         };
         Ok(Self {
@@ -244,7 +244,7 @@ impl Input {
             || format!("first input buffers of a client {kinds:?}"),
         )?;
         // SAFETY: as this function's caller asserts, and the caller's call is under way.
-        let protocols = application_protocols(unsafe { buffers.list()[0].place.read() })?;
+        let protocols = protocols::read(unsafe { buffers.list()[0].place.read() })?;
         Ok(Self {
             buffers: Some(buffers),
             protocols,
@@ -364,82 +364,5 @@ impl Output {
             let memory = unsafe { alert_buffer.place.write() };
             memory[..2].copy_from_slice(&[level, description]);
         }
-    }
-}
-
-/// Reads `SEC_APPLICATION_PROTOCOLS`: size of what follows, then lists of extension (2 is ALPN),
-/// size and names with their length in front. Unaligned: the lists are.
-fn application_protocols(bytes: &[u8]) -> Checked<Vec<Vec<u8>>> {
-    let wrong = |why: &str| crate::rules::broken(APPLICATION_PROTOCOLS, why);
-    let Some((size, mut lists)) = bytes.split_first_chunk::<4>() else {
-        return wrong("no room for ProtocolListsSize");
-    };
-    if u32::from_le_bytes(*size) as usize != lists.len() {
-        return wrong("ProtocolListsSize is not the size of the lists");
-    }
-    let mut names = Vec::new();
-    while !lists.is_empty() {
-        let Some((&[a, b, c, d, low, high], rest)) = lists.split_first_chunk::<6>() else {
-            return wrong("no room for a list's header");
-        };
-        let Some((mut list, rest)) =
-            rest.split_at_checked(usize::from(u16::from_le_bytes([low, high])))
-        else {
-            return wrong("ProtocolListSize is larger than the list");
-        };
-        lists = rest;
-        if i32::from_le_bytes([a, b, c, d]) != SecApplicationProtocolNegotiationExt_ALPN {
-            return wrong("a list that is not ALPN");
-        }
-        while let Some((&length, rest)) = list.split_first() {
-            let Some((name, rest)) = rest.split_at_checked(usize::from(length)) else {
-                return wrong("a name longer than its list");
-            };
-            if name.is_empty() {
-                return wrong("an empty name");
-            }
-            names.push(name.to_vec());
-            list = rest;
-        }
-    }
-    if names.is_empty() {
-        wrong("no names")
-    } else {
-        Ok(names)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn protocols(names: &[u8]) -> Vec<u8> {
-        let size = u16::try_from(names.len()).unwrap();
-        let total = u32::from(size) + 6;
-        [
-            &total.to_le_bytes()[..],
-            &2i32.to_le_bytes(),
-            &size.to_le_bytes(),
-            names,
-        ]
-        .concat()
-    }
-
-    #[test]
-    fn application_protocols_are_read() {
-        let names = application_protocols(&protocols(b"\x02h2\x08http/1.1")).unwrap();
-        assert_eq!(names, [&b"h2"[..], b"http/1.1"]);
-    }
-
-    #[test]
-    fn application_protocols_cut_anywhere_are_refused() {
-        let whole = protocols(b"\x02h2\x08http/1.1");
-        for cut in 0..whole.len() {
-            let broken = application_protocols(&whole[..cut]).unwrap_err();
-            assert_eq!(broken.rule, APPLICATION_PROTOCOLS);
-        }
-        assert!(application_protocols(&protocols(b"\x03h2")).is_err());
-        assert!(application_protocols(&protocols(b"\x00")).is_err());
-        assert!(application_protocols(&protocols(b"")).is_err());
     }
 }

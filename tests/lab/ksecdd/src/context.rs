@@ -23,6 +23,10 @@ pub struct SecurityContext {
     tls: Mutex<Tls>,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each use is open or not by itself"
+)]
 #[derive(Debug, Default)]
 struct Uses {
     leg: bool,

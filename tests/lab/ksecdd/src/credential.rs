@@ -7,7 +7,7 @@ use crate::{
     rules::{BAD_CREDENTIAL, CREDENTIAL_FREED_IN_USE, Checked, INPUT_CHANGED, broken, check},
     tls::config::{self, Versions},
 };
-use rustls::{ClientConfig, ServerConfig};
+use rustls::ClientConfig;
 use std::{
     ffi::c_void,
     sync::{Arc, Mutex, PoisonError},
@@ -49,9 +49,9 @@ struct Users {
 /// What a credential is good for.
 pub enum Role {
     /// Accepting.
-    Server(Arc<ServerConfig>),
+    Server(config::Server),
     /// Initiating.
-    Client(Arc<ClientConfig>),
+    Client(ClientConfig),
 }
 
 /// A security context, or a leg that may make one, that needs a credential alive.
@@ -210,14 +210,11 @@ impl Asked {
             Some(wanted) => Some(machine.identity(wanted).ok_or(SEC_E_NO_CREDENTIALS)?),
         };
         let config = match (self.server, identity) {
-            (true, Some(identity)) => {
-                config::server(self.versions, identity).map(|server| Role::Server(Arc::new(server)))
-            }
+            (true, Some(identity)) => config::server(self.versions, identity).map(Role::Server),
             (true, None) => return Err(SEC_E_NO_CREDENTIALS),
             (false, identity) => {
                 let roots = (!self.manual_validation).then(|| machine.roots());
-                config::client(self.versions, identity, roots)
-                    .map(|client| Role::Client(Arc::new(client)))
+                config::client(self.versions, identity, roots).map(Role::Client)
             }
         };
         config.map_err(|_| SEC_E_INTERNAL_ERROR)
@@ -280,7 +277,7 @@ unsafe fn read_versions(
             INPUT_CHANGED,
             false,
         );
-    };
+    }
     // grbitDisabledProtocols denies.
     let allowed = !parameters.grbitDisabledProtocols;
     let versions = if server {

@@ -4,8 +4,6 @@
 //! `SspiAsyncContextRequiresNotify` is declared by the header but in no known export list, so
 //! it is exported under that name only with the feature `requires-notify`.
 
-#![expect(clippy::too_many_arguments, reason = "Windows' own signatures")]
-
 use crate::{
     async_context::NotifyCallback,
     calls::{acquire::Acquire, leg::Leg},

@@ -37,9 +37,9 @@ impl<T> Table<T> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.last += 1;
         let id = inner.last;
-        let made = Arc::new(make(id));
-        inner.live.insert(id, Arc::clone(&made));
-        made
+        let new = Arc::new(make(id));
+        inner.live.insert(id, Arc::clone(&new));
+        new
     }
 
     /// What has the number `id`.

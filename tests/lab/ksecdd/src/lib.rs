@@ -9,7 +9,8 @@
 //! * [`calls`]: what each function does
 //! * [`ksecdd`]: what is alive, how it behaves, how an asynchronous call runs
 //! * [`async_context`], [`credential`], [`context`]: what handles stand for
-//! * [`buffers`], [`memory`]: the caller's buffers and the caller's memory
+//! * [`buffers`], [`protocols`], [`memory`]: the caller's buffers, what is in them, and the
+//!   caller's memory
 //! * [`handles`], [`workers`], [`machine`], [`control`], [`key_blob`], [`rules`]: what these need
 //! * [`tls`]: TLS itself, without pointers, handles and threads
 //!
@@ -31,6 +32,7 @@ mod machine;
 mod memory;
 #[cfg(all(test, not(windows)))]
 mod peer;
+mod protocols;
 mod rules;
 mod tls;
 #[cfg(windows)]

@@ -1,7 +1,14 @@
 //! An OpenSSL end of a connection in memory, for tests.
 
 use foreign_types::ForeignTypeRef;
-use openssl::ssl::{ErrorCode, Ssl, SslContext, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use openssl::{
+    pkey::PKey,
+    ssl::{
+        AlpnError, ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslStream,
+        SslVerifyMode, SslVersion, select_next_proto,
+    },
+    x509::X509,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{
     collections::VecDeque,
@@ -52,16 +59,41 @@ impl Write for Wire {
 impl Peer {
     /// A client of just this version that offers these protocols.
     pub fn client(version: SslVersion, alpn: &[u8]) -> Self {
-        let mut context = SslContext::builder(SslMethod::tls_client()).unwrap();
-        context.set_verify(SslVerifyMode::NONE);
-        context.set_min_proto_version(Some(version)).unwrap();
-        context.set_max_proto_version(Some(version)).unwrap();
+        Self::client_with(version, alpn, None)
+    }
+
+    /// Such a client, that has a certificate if the server wants one.
+    pub fn client_with(version: SslVersion, alpn: &[u8], identity: Option<&Identity>) -> Self {
+        let mut context = context(SslMethod::tls_client(), version);
+        if let Some(identity) = identity {
+            use_identity(&mut context, identity);
+        }
         let mut ssl = Ssl::new(&context.build()).unwrap();
         if !alpn.is_empty() {
             ssl.set_alpn_protos(alpn).unwrap();
         }
         ssl.set_hostname("lab.test").unwrap();
         ssl.set_connect_state();
+        Self {
+            stream: SslStream::new(ssl, Wire::default()).unwrap(),
+        }
+    }
+
+    /// Many connections' server of just this version.
+    pub fn listener(version: SslVersion) -> SslContext {
+        let mut context = context(SslMethod::tls_server(), version);
+        use_identity(&mut context, &identity());
+        context.set_alpn_select_callback(|_, offered| {
+            select_next_proto(b"\x02h2", offered).ok_or(AlpnError::NOACK)
+        });
+        context.set_session_id_context(b"lab").unwrap();
+        context.build()
+    }
+
+    /// One connection's server end.
+    pub fn server(listener: &SslContext) -> Self {
+        let mut ssl = Ssl::new(listener).unwrap();
+        ssl.set_accept_state();
         Self {
             stream: SslStream::new(ssl, Wire::default()).unwrap(),
         }
@@ -126,6 +158,21 @@ impl Peer {
             .get_shutdown()
             .contains(openssl::ssl::ShutdownState::RECEIVED)
     }
+}
+
+fn context(method: SslMethod, version: SslVersion) -> SslContextBuilder {
+    let mut context = SslContext::builder(method).unwrap();
+    context.set_verify(SslVerifyMode::NONE);
+    context.set_min_proto_version(Some(version)).unwrap();
+    context.set_max_proto_version(Some(version)).unwrap();
+    context
+}
+
+fn use_identity(context: &mut SslContextBuilder, identity: &Identity) {
+    let certificate = X509::from_der(&identity.chain[0]).unwrap();
+    context.set_certificate(&certificate).unwrap();
+    let key = PKey::private_key_from_der(identity.key.secret_der()).unwrap();
+    context.set_private_key(&key).unwrap();
 }
 
 /// A self-signed certificate for `lab.test`.

@@ -150,7 +150,6 @@ fn create_queue(device: WDFDEVICE) -> NTSTATUS {
 
 extern "C" fn unload(_driver: WDFDRIVER) {
     threads::join();
-    objects::unload();
 }
 
 extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUEST) {

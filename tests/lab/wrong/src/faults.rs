@@ -21,6 +21,8 @@ macro_rules! faults {
         pub enum Fault {
             /// Nothing wrong: the reply is the request, as far as there is room.
             Nothing = FIRST_FUNCTION,
+            /// Nothing wrong: the request pends until it is cancelled.
+            Pending,
             $($(#[$doc])* $name,)+
         }
 
@@ -32,7 +34,7 @@ macro_rules! faults {
             #[must_use]
             pub const fn rule(self) -> &'static str {
                 match self {
-                    Self::Nothing => "",
+                    Self::Nothing | Self::Pending => "",
                     $(Self::$name => $rule,)+
                 }
             }
@@ -41,7 +43,7 @@ macro_rules! faults {
             #[must_use]
             pub const fn caught(self) -> Caught {
                 match self {
-                    Self::Nothing => Caught::Never,
+                    Self::Nothing | Self::Pending => Caught::Never,
                     $(Self::$name => Caught::$caught,)+
                 }
             }
@@ -69,7 +71,7 @@ impl Fault {
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
         let all = Self::ALL.iter().copied();
-        all.chain([Self::Nothing]).find(|fault| fault.code() == code)
+        all.chain([Self::Nothing, Self::Pending]).find(|fault| fault.code() == code)
     }
 }
 

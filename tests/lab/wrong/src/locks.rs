@@ -19,7 +19,6 @@ pub fn commit(fault: Fault, request: WDFREQUEST) {
             acquire(create());
             threads::sleep();
         }
-        Fault::SpinLockHeld => acquire(create()),
         Fault::SpinLockRecursion => {
             let lock = create();
             acquire(lock);

@@ -45,9 +45,6 @@ pub fn commit(fault: Fault, request: WDFREQUEST) {
     }
 }
 
-/// What is to be done for objects at unload: nothing, the driver has them all.
-pub fn unload() {}
-
 /// What a handle points to.
 trait Pointee {
     type Target;

@@ -3,12 +3,18 @@
 use crate::{
     faults::Fault,
     kmdf::{complete, complete_with, dereference, output, poke, reference, wdf},
+    locks,
 };
-use wdk_sys::{STATUS_CANCELLED, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST};
+use wdk_sys::{NT_SUCCESS, STATUS_CANCELLED, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST};
 
 /// Commits the fault if it is one with requests; the request is used up then.
 pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
     match fault {
+        Fault::Pending => {
+            if !mark(request, cancel) {
+                complete_with(request, STATUS_CANCELLED, 0);
+            }
+        }
         Fault::DoubleCompletion => {
             reference(request.cast());
             complete(request);
@@ -19,15 +25,15 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
             complete(request);
         }
         Fault::MissingUnmark => {
-            mark(request, cancel);
+            _ = mark(request, cancel);
             complete(request);
         }
         Fault::MarkedTwice => {
-            mark(request, cancel);
-            mark(request, cancel);
+            _ = mark(request, cancel);
+            _ = mark(request, cancel);
         }
         Fault::UnmarkNotMarked => unmark(request),
-        Fault::DoubleCompletionOnCancel => mark(request, cancel_twice),
+        Fault::DoubleCompletionOnCancel => _ = mark(request, cancel_twice),
         Fault::UseAfterCompletion => {
             reference(request.cast());
             complete(request);
@@ -53,6 +59,10 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
             enqueue(device, request);
         }
         Fault::RequestLeft => (),
+        Fault::SpinLockHeld => {
+            complete(request);
+            locks::acquire(locks::create());
+        }
         Fault::ObjectLeak => {
             reference(request.cast());
             complete(request);
@@ -70,14 +80,16 @@ pub fn enqueue(device: WDFDEVICE, request: WDFREQUEST) {
     };
 }
 
-fn mark(request: WDFREQUEST, callback: extern "C" fn(WDFREQUEST)) {
+/// False if the request was cancelled before.
+fn mark(request: WDFREQUEST, callback: extern "C" fn(WDFREQUEST)) -> bool {
     // SAFETY: none is meant: the lab judges the call.
-    let _status = unsafe {
+    let status = unsafe {
         wdf!(PFN_WDFREQUESTMARKCANCELABLEEX[WdfRequestMarkCancelableExTableIndex](
             request,
             Some(callback as _),
         ))
     };
+    NT_SUCCESS(status)
 }
 
 fn unmark(request: WDFREQUEST) {

@@ -96,7 +96,7 @@ impl Server {
         let handshake = accept(&self.driver, self.credential, &alpn, socket);
         let stream = tokio::time::timeout(self.handshake_limit, handshake)
             .await
-            .map_err(|_| Error::Stream(std::io::ErrorKind::TimedOut.into()))??;
+            .map_err(|_| Error::TooSlow)??;
         let facts = page::facts(stream.connection(), &self.version);
         let service = service_fn(|request| {
             let response = answer(&request, &facts);

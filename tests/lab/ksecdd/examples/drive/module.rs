@@ -37,7 +37,10 @@ macro_rules! functions {
                 Self {
                     $(
                         // SAFETY: these are the exports' signatures.
-                        $field: unsafe { mem::transmute(find($name)) },
+                        $field: unsafe { mem::transmute::<
+                            unsafe extern "system" fn() -> isize,
+                            unsafe extern "system" fn($($argument),*) $(-> $result)?,
+                        >(find($name)) },
                     )*
                 }
             }

@@ -66,8 +66,8 @@ pub fn main() {
         println!("{:?} done", version.version);
     }
     // SAFETY: the handle outlives the call.
-    let status =
-        driver.wait(|context| unsafe { (driver.module.free_credential)(context, &raw const credential) });
+    let status = driver
+        .wait(|context| unsafe { (driver.module.free_credential)(context, &raw const credential) });
     assert_eq!(status, SEC_E_OK);
     // SAFETY: the function has no requirements.
     while unsafe { (driver.module.leaks)() } > 0 {

@@ -70,7 +70,11 @@ impl Ksecdd {
         let credential = Place::of(machine, "phCredential", call.credential)?;
         // SAFETY: the place was found accessible; the driver's call is under way.
         unsafe { watch.add(credential, OUTPUT_TOUCHED, true) };
-        let expiry = if call.expiry.is_null() { None } else { Some(Place::of(machine, "ptsExpiry", call.expiry)?) };
+        let expiry = if call.expiry.is_null() {
+            None
+        } else {
+            Some(Place::of(machine, "ptsExpiry", call.expiry)?)
+        };
         context.begin("SspiAcquireCredentialsHandleAsyncW", false)?;
         if package != SCHANNEL {
             context.refuse();

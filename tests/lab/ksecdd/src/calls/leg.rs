@@ -26,9 +26,10 @@ use windows_sys::Win32::{
         Authentication::Identity::{
             ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_MUTUAL_AUTH,
             ASC_REQ_REPLAY_DETECT, ASC_REQ_SEQUENCE_DETECT, ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM,
-            ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR, ISC_REQ_MANUAL_CRED_VALIDATION,
-            ISC_REQ_MUTUAL_AUTH, ISC_REQ_REPLAY_DETECT, ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM,
-            ISC_REQ_USE_SUPPLIED_CREDS, SECURITY_NATIVE_DREP, SecBufferDesc,
+            ASC_RET_MUTUAL_AUTH, ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR,
+            ISC_REQ_MANUAL_CRED_VALIDATION, ISC_REQ_MUTUAL_AUTH, ISC_REQ_REPLAY_DETECT,
+            ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM, ISC_REQ_USE_SUPPLIED_CREDS,
+            SECURITY_NATIVE_DREP, SecBufferDesc,
         },
         Credentials::SecHandle,
     },
@@ -109,8 +110,8 @@ impl Ksecdd {
         let first = leg.context.is_null();
         async_context.begin(&format!("{function:?}"), false)?;
         // SAFETY: as this function's caller asserts.
-        let Some(credential) =
-            (unsafe { self.credential(leg.credential) })?.and_then(super::super::credential::Credential::begin)
+        let Some(credential) = (unsafe { self.credential(leg.credential) })?
+            .and_then(super::super::credential::Credential::begin)
         else {
             async_context.refuse();
             return Ok(SEC_E_INVALID_HANDLE);
@@ -129,13 +130,18 @@ impl Ksecdd {
                 // SAFETY: as this function's caller asserts.
                 unsafe { self.read_string("pszTargetName", leg.target, &mut watch) }?
             };
-            match Beginning::new(credential, &results.input, &target, leg.request, &switches) {
-                Ok(beginning) if beginning.accepts == accepts => {
-                    Context::First(Box::new(beginning))
-                }
-                other => {
+            match Beginning::new(
+                credential,
+                accepts,
+                &results.input,
+                &target,
+                leg.request,
+                &switches,
+            ) {
+                Ok(beginning) => Context::First(Box::new(beginning)),
+                Err(status) => {
                     async_context.refuse();
-                    return Ok(other.err().unwrap_or(SEC_E_UNKNOWN_CREDENTIALS));
+                    return Ok(status);
                 }
             }
         } else {
@@ -175,10 +181,9 @@ impl Ksecdd {
                     Some(Arc::clone(&used.context)),
                 ),
             };
-            let status = outcome.status;
             // SAFETY: until the callback the memory is the call's, says the contract.
-            unsafe { results.write(&outcome, input.len(), context.map(|context| context.id)) };
-            Ok(status)
+            unsafe { results.write(&outcome, input.len(), context.as_deref()) };
+            Ok(outcome.status)
         })
     }
 
@@ -248,24 +253,23 @@ struct Beginning {
 impl Beginning {
     fn new(
         credential: CredentialUse,
+        accepts: bool,
         input: &Input,
         target: &str,
         request: u32,
         switches: &Switches,
     ) -> Result<Self, i32> {
         let alpn = input.protocols.clone();
-        let (accepts, connection) = match &credential.0.role {
-            Role::Server(server) => {
+        let connection = match (&credential.0.role, accepts) {
+            (Role::Server(server), true) => {
+                let mutual = request & ASC_REQ_MUTUAL_AUTH != 0;
                 let tickets = request & ASC_REQ_SESSION_TICKET != 0;
-                (
-                    true,
-                    config::accept(server, alpn, tickets).map(Connection::Server),
-                )
+                config::accept(server, alpn, mutual, tickets).map(Connection::Server)
             }
-            Role::Client(client) => (
-                false,
-                config::initiate(client, target, alpn).map(Connection::Client),
-            ),
+            (Role::Client(client), false) => {
+                config::initiate(client, target, alpn).map(Connection::Client)
+            }
+            _ => return Err(SEC_E_UNKNOWN_CREDENTIALS),
         };
         let connection = connection.map_err(|_| SEC_E_INTERNAL_ERROR)?;
         let engine = Engine::new(connection, switches.records, switches.fragments);
@@ -319,7 +323,11 @@ impl Results {
             "pfContextAttr".to_owned()
         })?;
         let attributes = Place::of(machine, "pfContextAttr", leg.attributes)?;
-        let expiry = if leg.expiry.is_null() { None } else { Some(Place::of(machine, "ptsExpiry", leg.expiry)?) };
+        let expiry = if leg.expiry.is_null() {
+            None
+        } else {
+            Some(Place::of(machine, "ptsExpiry", leg.expiry)?)
+        };
         // SAFETY: all of it was found accessible; the driver's call is under way.
         unsafe { input.watch(watch) };
         // SAFETY: likewise.
@@ -350,7 +358,7 @@ impl Results {
     /// # Safety
     ///
     /// The memory is still there, and nobody else uses it.
-    unsafe fn write(&self, outcome: &Outcome, input: usize, context: Option<usize>) {
+    unsafe fn write(&self, outcome: &Outcome, input: usize, context: Option<&SecurityContext>) {
         if outcome.status != SEC_E_BUFFER_TOO_SMALL {
             // SAFETY: as this function's caller asserts.
             unsafe { self.output.fill(&outcome.token, outcome.alert) };
@@ -363,12 +371,18 @@ impl Results {
             // SAFETY: as this function's caller asserts.
             unsafe { self.input.report(extra, outcome.missing) };
         }
-        if let Some(id) = context {
+        let mut granted = self.granted;
+        if let Some(context) = context {
+            let handle = handles::handle(Kind::Context, context.id);
             // SAFETY: as this function's caller asserts.
-            unsafe { self.new_context.put(handles::handle(Kind::Context, id)) };
+            unsafe { self.new_context.put(handle) };
+            let known = context.with_session(|session| !session.facts.peer_certificates.is_empty());
+            if known == Some(true) {
+                granted |= ASC_RET_MUTUAL_AUTH;
+            }
         }
         // SAFETY: as this function's caller asserts.
-        unsafe { self.attributes.put(self.granted) };
+        unsafe { self.attributes.put(granted) };
         if let Some(expiry) = self.expiry.filter(|_| outcome.status == SEC_E_OK) {
             // SAFETY: as this function's caller asserts.
             unsafe { expiry.put(NEVER) };

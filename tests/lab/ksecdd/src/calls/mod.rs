@@ -14,4 +14,4 @@ pub mod leg;
 pub mod message;
 pub mod query;
 #[cfg(test)]
-mod tests;
+pub mod tests;

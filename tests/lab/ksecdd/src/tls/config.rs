@@ -1,7 +1,8 @@
 //! rustls configurations out of a credential.
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
     client::{
         UnbufferedClientConnection,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -10,7 +11,10 @@ use rustls::{
         CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
     },
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
-    server::{NoServerSessionStorage, UnbufferedServerConnection},
+    server::{
+        NoClientAuth, NoServerSessionStorage, UnbufferedServerConnection,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
     version::{TLS12, TLS13},
 };
 use std::sync::Arc;
@@ -42,11 +46,40 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
 }
 
-/// The configuration of a server credential; its tickets and sessions are the credential's own.
-pub fn server(versions: Versions, identity: Identity) -> Result<ServerConfig, Error> {
+/// The configurations of a server credential; tickets and sessions are the credential's own.
+#[derive(Debug)]
+pub struct Server {
+    /// For legs without `ASC_REQ_MUTUAL_AUTH`.
+    anonymous: ServerConfig,
+    /// For legs with it: clients are asked for a certificate, and may have none.
+    mutual: ServerConfig,
+}
+
+/// The configurations of a server credential.
+pub fn server(versions: Versions, identity: Identity) -> Result<Server, Error> {
+    let Identity { chain, key } = identity;
+    let again = Identity {
+        chain: chain.clone(),
+        key: key.clone_key(),
+    };
+    Ok(Server {
+        anonymous: server_config(versions, Identity { chain, key }, Arc::new(NoClientAuth))?,
+        mutual: server_config(
+            versions,
+            again,
+            Arc::new(LeftToCaller(Arc::new(default_provider()))),
+        )?,
+    })
+}
+
+fn server_config(
+    versions: Versions,
+    identity: Identity,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&versions.list())?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(identity.chain, identity.key)?;
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.enable_secret_extraction = true;
@@ -55,11 +88,17 @@ pub fn server(versions: Versions, identity: Identity) -> Result<ServerConfig, Er
 
 /// A server's end: what its first leg brings goes into the credential's configuration.
 pub fn accept(
-    credential: &ServerConfig,
+    credential: &Server,
     alpn: Vec<Vec<u8>>,
+    mutual: bool,
     tickets: bool,
 ) -> Result<UnbufferedServerConnection, Error> {
-    let mut config = credential.clone();
+    let config = if mutual {
+        &credential.mutual
+    } else {
+        &credential.anonymous
+    };
+    let mut config = config.clone();
     config.alpn_protocols = alpn;
     if !tickets {
         // Without ASC_REQ_SESSION_TICKET tickets are not used (microsoft/msquic, pull 1325).
@@ -132,7 +171,7 @@ impl rustls::server::ProducesTickets for NoTickets {
     }
 }
 
-/// Accepts every certificate; signatures are checked all the same.
+/// Accepts every certificate: the driver's caller judges it. Signatures are checked all the same.
 #[derive(Debug)]
 struct LeftToCaller(Arc<CryptoProvider>);
 
@@ -170,5 +209,46 @@ impl ServerCertVerifier for LeftToCaller {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl ClientCertVerifier for LeftToCaller {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        ServerCertVerifier::supported_verify_schemes(self)
     }
 }

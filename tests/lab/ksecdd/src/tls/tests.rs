@@ -1,7 +1,7 @@
 //! The engine against OpenSSL.
 
 use super::{
-    config::{self, Versions},
+    config::{self, Server, Versions},
     engine::{Engine, InputChanged},
     handshake::Connection,
     outcome::{Alert, Outcome},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::peer::{Peer, identity};
 use openssl::ssl::SslVersion;
-use rustls::{ProtocolVersion, ServerConfig};
+use rustls::ProtocolVersion;
 use std::sync::LazyLock;
 use tlsgate_lab_control::ksecdd::{Fragments, Records};
 use windows_sys::Win32::Foundation::{
@@ -24,12 +24,11 @@ const BOTH: Versions = Versions {
 };
 const VERSIONS: [SslVersion; 2] = [SslVersion::TLS1_2, SslVersion::TLS1_3];
 
-static CREDENTIAL: LazyLock<ServerConfig> =
-    LazyLock::new(|| config::server(BOTH, identity()).unwrap());
+static CREDENTIAL: LazyLock<Server> = LazyLock::new(|| config::server(BOTH, identity()).unwrap());
 
 fn engine(alpn: &[&str], records: Records, fragments: Fragments) -> Engine {
     let alpn = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let server = config::accept(&CREDENTIAL, alpn, true).unwrap();
+    let server = config::accept(&CREDENTIAL, alpn, false, true).unwrap();
     Engine::new(Connection::Server(server), records, fragments)
 }
 

@@ -74,15 +74,15 @@ impl Store {
     }
 
     fn certificates(&self) -> Vec<CertificateDer<'static>> {
-        let mut list = Vec::new();
+        let mut found = Vec::new();
         let mut last = ptr::null();
         loop {
             // SAFETY: the store is open; the function frees the context it goes on from.
             last = unsafe { CertEnumCertificatesInStore(self.0, last) };
             if last.is_null() {
-                return list;
+                return found;
             }
-            list.push(der(last));
+            found.push(der(last));
         }
     }
 }

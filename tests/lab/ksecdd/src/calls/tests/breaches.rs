@@ -1,7 +1,9 @@
 //! Every rule bites: each test breaks one and must be caught.
 
-use super::driver::{AcquireMemory, AsyncCall, Driver, LegMemory};
+use super::arguments::{AcquireMemory, LegMemory};
+use super::driver::{AsyncCall, Driver};
 use crate::{
+    context::Use,
     peer::Peer,
     rules::{self, Checked},
 };
@@ -155,6 +157,17 @@ fn memory_changed_during_the_call() {
 }
 
 #[test]
+fn memory_released_during_the_call() {
+    let mut ready = Ready::new(Completion::Held);
+    assert_eq!(ready.issue(), Ok(SEC_E_OK));
+    let gone = ready.memory.output.as_ptr().addr();
+    ready.driver.machine.released.store(gone, Ordering::SeqCst);
+    ready.driver.ksecdd.release(None);
+    ready.call.wait();
+    assert_eq!(ready.driver.stops(), [rules::BUFFER_RELEASED]);
+}
+
+#[test]
 fn credential_memory_changed_during_the_call() {
     type Change = fn(&mut AcquireMemory);
     let changes: [Change; 3] = [
@@ -237,8 +250,8 @@ fn application_protocols_in_a_later_call() {
     memory.describe();
     memory
         .input_buffers
-        .push(super::driver::buffer(18, ptr::null_mut(), 0));
-    memory.input_descriptor = super::driver::descriptor(&mut memory.input_buffers);
+        .push(super::arguments::buffer(18, ptr::null_mut(), 0));
+    memory.input_descriptor = super::arguments::descriptor(&mut memory.input_buffers);
     assert_eq!(rule(ready.issue()), rules::APPLICATION_PROTOCOLS);
 }
 
@@ -289,14 +302,17 @@ fn context_used_twice() {
     let issued = second.issue(&ready.driver, &other, &ready.credential);
     assert_eq!(rule(issued), rules::CONTEXT_USED_CONCURRENTLY);
     // SAFETY: the handle is there; the query gets no further than to the rule.
-    let queried = unsafe { ksecdd.query_context_attributes(&raw const context, 4, ptr::null_mut()) };
+    let queried =
+        unsafe { ksecdd.query_context_attributes(&raw const context, 4, ptr::null_mut()) };
     assert_eq!(rule(queried), rules::CONTEXT_USED_CONCURRENTLY);
     // SAFETY: the handle is there.
     let deleted = unsafe { ksecdd.delete_security_context(&raw const context) };
     assert_eq!(rule(deleted), rules::CONTEXT_DELETED_IN_USE);
     let freeing = ready.driver.async_call();
     // SAFETY: the handle is there.
-    let freed = unsafe { ksecdd.free_credentials_handle_async(freeing.context, &raw const ready.credential) };
+    let freed = unsafe {
+        ksecdd.free_credentials_handle_async(freeing.context, &raw const ready.credential)
+    };
     assert_eq!(rule(freed), rules::CREDENTIAL_FREED_IN_USE);
 }
 
@@ -384,4 +400,25 @@ fn foreign_context_buffer() {
     let mut foreign = 0u64;
     let freed = driver.ksecdd.free_context_buffer((&raw mut foreign).cast());
     assert_eq!(rule(freed), rules::UNKNOWN_CONTEXT_BUFFER);
+}
+
+#[test]
+fn sealing_beside_unsealing_but_not_beside_sealing() {
+    let mut ready = Ready::new(Completion::Late);
+    let Ready {
+        driver,
+        credential,
+        call,
+        memory,
+    } = &mut ready;
+    memory.leg(driver, call, credential);
+    let context = driver.ksecdd.contexts.get(1).unwrap();
+    let begin = |by| std::sync::Arc::clone(&context).begin(by);
+    let open = [Use::Seal, Use::Unseal, Use::Query, Use::Query].map(|by| begin(by).unwrap());
+    for second in [Use::Seal, Use::Unseal, Use::Leg] {
+        assert_eq!(rule(begin(second)), rules::CONTEXT_USED_CONCURRENTLY);
+    }
+    assert_eq!(rule(begin(Use::Deletion)), rules::CONTEXT_DELETED_IN_USE);
+    drop(open);
+    assert!(begin(Use::Deletion).is_ok());
 }

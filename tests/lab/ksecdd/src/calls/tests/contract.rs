@@ -1,148 +1,30 @@
 //! What a driver may rely on, with completion inline, early and late.
 
-use super::driver::{
-    AcquireMemory, AsyncCall, Came, Driver, INVALID, LegMemory, buffer, descriptor,
-};
+use super::arguments::{AcquireMemory, Came, LegMemory};
+use super::connected::Connected;
+use super::driver::{Driver, INVALID};
 use crate::peer::Peer;
 use openssl::ssl::SslVersion;
-use std::{ptr, thread};
+use std::thread;
 use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function, Switches};
 use windows_sys::Win32::{
     Foundation::{
-        SEC_E_BUFFER_TOO_SMALL, SEC_E_CONTEXT_EXPIRED, SEC_E_INCOMPLETE_MESSAGE,
-        SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR, SEC_E_INVALID_HANDLE, SEC_E_INVALID_TOKEN,
-        SEC_E_NO_CREDENTIALS, SEC_E_OK, SEC_E_SECPKG_NOT_FOUND, SEC_E_UNSUPPORTED_FUNCTION,
-        SEC_I_ASYNC_CALL_PENDING, SEC_I_CONTEXT_EXPIRED, SEC_I_CONTINUE_NEEDED, SEC_I_RENEGOTIATE,
+        SEC_E_CONTEXT_EXPIRED, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INSUFFICIENT_MEMORY,
+        SEC_E_INTERNAL_ERROR, SEC_E_INVALID_HANDLE, SEC_E_INVALID_TOKEN, SEC_E_NO_CREDENTIALS,
+        SEC_E_OK, SEC_E_SECPKG_NOT_FOUND, SEC_E_UNSUPPORTED_FUNCTION, SEC_I_ASYNC_CALL_PENDING,
+        SEC_I_CONTEXT_EXPIRED, SEC_I_RENEGOTIATE,
     },
-    Security::{
-        Authentication::Identity::{
-            SECBUFFER_DATA, SECBUFFER_EMPTY, SECBUFFER_EXTRA, SECBUFFER_MISSING,
-            SECBUFFER_STREAM_HEADER, SECBUFFER_STREAM_TRAILER, SECPKG_ATTR_APPLICATION_PROTOCOL,
-            SECPKG_ATTR_CIPHER_INFO, SECPKG_ATTR_CONNECTION_INFO, SECPKG_ATTR_SESSION_INFO,
-            SECPKG_ATTR_STREAM_SIZES, SECQOP_WRAP_OOB_DATA, SecBuffer,
-            SecPkgContext_ApplicationProtocol, SecPkgContext_CipherInfo,
-            SecPkgContext_ConnectionInfo, SecPkgContext_SessionInfo, SecPkgContext_StreamSizes,
-        },
-        Credentials::SecHandle,
+    Security::Authentication::Identity::{
+        SECBUFFER_DATA, SECBUFFER_EXTRA, SECBUFFER_MISSING, SECBUFFER_STREAM_HEADER,
+        SECBUFFER_STREAM_TRAILER, SECPKG_ATTR_APPLICATION_PROTOCOL, SECPKG_ATTR_CIPHER_INFO,
+        SECPKG_ATTR_CONNECTION_INFO, SECPKG_ATTR_SESSION_INFO, SECPKG_ATTR_STREAM_SIZES,
+        SECQOP_WRAP_OOB_DATA, SecPkgContext_ApplicationProtocol, SecPkgContext_CipherInfo,
+        SecPkgContext_ConnectionInfo, SecPkgContext_SessionInfo, SecPkgContext_StreamSizes,
     },
 };
 
 const MODES: [Completion; 3] = [Completion::Inline, Completion::Early, Completion::Late];
 const VERSIONS: [SslVersion; 2] = [SslVersion::TLS1_2, SslVersion::TLS1_3];
-
-/// `SEC_APPLICATION_PROTOCOLS` for h2 and http/1.1.
-const PROTOCOLS: &[u8] = b"\x12\0\0\0\x02\0\0\0\x0c\0\x02h2\x08http/1.1";
-
-/// A connection whose handshake is done.
-struct Connected {
-    credential: SecHandle,
-    call: AsyncCall,
-    memory: Box<LegMemory>,
-    peer: Peer,
-}
-
-impl Connected {
-    fn new(driver: &Driver, version: SslVersion, room: usize) -> Self {
-        let credential = driver.acquire();
-        let call = driver.async_call();
-        let mut memory = LegMemory::new(room);
-        memory.protocols = PROTOCOLS.to_vec();
-        let mut peer = Peer::client(version, b"\x02h2");
-        let mut said = peer.handshake(&[]);
-        loop {
-            memory.input.append(&mut said);
-            let came = memory.leg(driver, &call, &credential);
-            if came.status == SEC_E_BUFFER_TOO_SMALL {
-                memory.output = vec![0; memory.output.len() * 2];
-                continue;
-            }
-            let kept = memory.input.len() - came.extra;
-            memory.input.drain(..kept);
-            said = peer.handshake(&came.token);
-            if came.status == SEC_E_OK {
-                break;
-            }
-            assert_eq!(came.status, SEC_I_CONTINUE_NEEDED);
-        }
-        assert_eq!((memory.input.len(), said.len()), (0, 0));
-        Self {
-            credential,
-            call,
-            memory,
-            peer,
-        }
-    }
-
-    fn query<T: Default>(&self, driver: &Driver, attribute: u32) -> (i32, T) {
-        let mut answer = T::default();
-        // SAFETY: the answer is of the attribute's type.
-        let status = unsafe {
-            driver.ksecdd.query_context_attributes(
-                &raw const self.memory.context,
-                attribute,
-                (&raw mut answer).cast(),
-            )
-        };
-        (status.unwrap(), answer)
-    }
-
-    fn seal(&self, driver: &Driver, quality: u32, plaintext: &[u8]) -> (i32, Vec<u8>) {
-        let (_, sizes): (_, SecPkgContext_StreamSizes) =
-            self.query(driver, SECPKG_ATTR_STREAM_SIZES);
-        let (header, trailer) = (sizes.cbHeader as usize, sizes.cbTrailer as usize);
-        let mut record = vec![0; header];
-        record.extend(plaintext);
-        record.resize(header + plaintext.len() + trailer, 0);
-        let start = record.as_mut_ptr();
-        let mut buffers = vec![
-            buffer(SECBUFFER_STREAM_HEADER, start, header),
-            buffer(SECBUFFER_DATA, start.wrapping_add(header), plaintext.len()),
-            buffer(
-                SECBUFFER_STREAM_TRAILER,
-                start.wrapping_add(header + plaintext.len()),
-                trailer,
-            ),
-            buffer(SECBUFFER_EMPTY, ptr::null_mut(), 0),
-        ];
-        let message = descriptor(&mut buffers);
-        // SAFETY: the memory outlives the call.
-        let status = unsafe {
-            driver
-                .ksecdd
-                .seal_message(&raw const self.memory.context, quality, &raw const message, 0)
-        };
-        (status.unwrap(), record)
-    }
-
-    fn unseal(&self, driver: &Driver, bytes: &mut [u8]) -> (i32, Vec<SecBuffer>) {
-        let mut buffers = vec![buffer(SECBUFFER_EMPTY, ptr::null_mut(), 0); 4];
-        buffers[0] = buffer(SECBUFFER_DATA, bytes.as_mut_ptr(), bytes.len());
-        let message = descriptor(&mut buffers);
-        // SAFETY: the memory outlives the call.
-        let status = unsafe {
-            driver
-                .ksecdd
-                .unseal_message(&raw const self.memory.context, &raw const message, 0)
-        };
-        (status.unwrap(), buffers)
-    }
-
-    fn close(self, driver: &Driver) {
-        driver.delete(&self.memory.context);
-        self.call.free();
-        driver.free_credential(&self.credential);
-        // The last callback may still be returning.
-        while driver.ksecdd.state().in_flight > 0 {
-            thread::yield_now();
-        }
-        assert!(
-            driver.ksecdd.state().is_clean(),
-            "{:?}",
-            driver.ksecdd.state()
-        );
-        assert_eq!(driver.stops(), [""; 0]);
-    }
-}
 
 #[test]
 fn handshake_and_records_in_every_mode() {

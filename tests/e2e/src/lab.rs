@@ -1,0 +1,168 @@
+//! The machine with the packaged driver installed and a test certificate in its store.
+
+use anyhow::{Context, Result, ensure};
+use tlsgate_lab_control::{
+    Remote,
+    ksecdd::{self, Answer, Completion, Question, State, Switches},
+};
+use tlsgate_lab_machine::{Layout, Machine};
+
+/// The program of the package, on the machine.
+pub const PROGRAM: &str = r"C:\lab\tlsgate.exe";
+
+/// The name that test certificates are for.
+const NAME: &str = "localhost";
+
+/// A machine with the driver running.
+#[derive(Debug)]
+pub struct Lab {
+    machine: Machine,
+    thumbprint: String,
+}
+
+impl Lab {
+    /// Powers the machine on, installs the driver as a user would, and makes sure of a certificate.
+    /// `progress` is told each step.
+    ///
+    /// # Errors
+    ///
+    /// A step failed; the message says which.
+    pub fn start(progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let machine = Machine::power_on(&Layout::of_workspace(), progress)?;
+        progress("looking for the test certificate");
+        let thumbprint = match existing_certificate(&machine)? {
+            Some(thumbprint) => thumbprint,
+            None => {
+                progress("making a test certificate");
+                new_certificate(&machine)?
+            }
+        };
+        let lab = Self { machine, thumbprint };
+        progress("installing the driver");
+        lab.install()?;
+        Ok(lab)
+    }
+
+    /// The machine.
+    #[must_use]
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The test certificate's thumbprint.
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// `tlsgate install`.
+    ///
+    /// # Errors
+    ///
+    /// It failed.
+    pub fn install(&self) -> Result<()> {
+        self.machine.run(PROGRAM, &["install"])?.success().context("tlsgate install")?;
+        Ok(())
+    }
+
+    /// `tlsgate uninstall`: the driver is unloaded, which is when the stand-ins look for leaks.
+    ///
+    /// # Errors
+    ///
+    /// It failed, or a rule was broken, or the driver left something in ksecdd.
+    pub fn uninstall(&self) -> Result<()> {
+        self.machine.run(PROGRAM, &["uninstall"])?.success().context("tlsgate uninstall")?;
+        self.machine.check()
+    }
+
+    /// Asks the kernel SSPI stand-in.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn ask_ksecdd(&self, question: &Question) -> Result<Answer> {
+        let mut remote: Remote = self.machine.remote(ksecdd::MODULE)?;
+        remote.ask(question)
+    }
+
+    /// When the stand-in completes calls from now on.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn complete(&self, completion: Completion) -> Result<()> {
+        self.switch(|switches| switches.completion = completion)
+    }
+
+    /// Changes how the stand-in behaves.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn switch(&self, change: impl FnOnce(&mut Switches)) -> Result<()> {
+        let mut switches = self.switches()?;
+        change(&mut switches);
+        self.ask_ksecdd(&Question::Set(switches))?;
+        Ok(())
+    }
+
+    fn switches(&self) -> Result<Switches> {
+        match self.ask_ksecdd(&Question::Switches)? {
+            Answer::Switches(switches) => Ok(switches),
+            other => anyhow::bail!("not the switches: {other:?}"),
+        }
+    }
+
+    /// What is alive in the stand-in.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn ksecdd(&self) -> Result<State> {
+        match self.ask_ksecdd(&Question::State)? {
+            Answer::State(state) => Ok(state),
+            other => anyhow::bail!("not the state: {other:?}"),
+        }
+    }
+
+    /// Lets held calls go: all, or so many. Gives how many.
+    ///
+    /// # Errors
+    ///
+    /// The stand-in does not answer.
+    pub fn release(&self, count: Option<usize>) -> Result<usize> {
+        match self.ask_ksecdd(&Question::Release(count))? {
+            Answer::Released(count) => Ok(count),
+            other => anyhow::bail!("not a release: {other:?}"),
+        }
+    }
+
+    /// Uninstalls the driver and powers the machine off.
+    ///
+    /// # Errors
+    ///
+    /// Anything was broken, leaked or left behind since the start.
+    pub fn finish(self) -> Result<()> {
+        self.uninstall()?;
+        self.machine.power_off()
+    }
+}
+
+fn existing_certificate(machine: &Machine) -> Result<Option<String>> {
+    let list = machine.run(PROGRAM, &["cert", "list"])?.success()?.stdout;
+    let subject = format!("CN={NAME}");
+    Ok(list
+        .lines()
+        .find(|line| line.contains(&subject))
+        .and_then(|line| line.split_whitespace().next())
+        .map(str::to_owned))
+}
+
+fn new_certificate(machine: &Machine) -> Result<String> {
+    // The stand-in reads the key out of the store; Windows uses a key in place.
+    let arguments = ["cert", "new", "--name", NAME, "--ip", "127.0.0.1", "--exportable"];
+    let output = machine.run(PROGRAM, &arguments)?.success().context("tlsgate cert new")?;
+    let thumbprint = output.stdout.trim();
+    ensure!(thumbprint.len() == 40, "not a thumbprint: {thumbprint}");
+    Ok(thumbprint.to_owned())
+}

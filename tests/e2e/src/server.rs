@@ -1,0 +1,65 @@
+//! `tlsgate serve` on the machine, and where it listens.
+
+use crate::lab::{Lab, PROGRAM};
+use anyhow::{Context, Result, ensure};
+use std::net::SocketAddr;
+use tlsgate_lab_machine::Running;
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Server {
+    running: Running,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Starts `tlsgate serve` with the test certificate on a port of the system's choosing.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start(lab: &Lab, alpn: &str) -> Result<Self> {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cert", lab.thumbprint()];
+        if !alpn.is_empty() {
+            arguments.extend(["--alpn", alpn]);
+        }
+        arguments.push("--until-stdin-closes");
+        let running = lab.machine().spawn(PROGRAM, &arguments)?;
+        let address = running.line_after("listening on ")?;
+        let address = address.trim().parse().with_context(|| format!("not an address: {address}"))?;
+        Ok(Self { running, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The program.
+    #[must_use]
+    pub const fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// Ends it as a user would.
+    ///
+    /// # Errors
+    ///
+    /// It does not end, or with a failure.
+    pub fn stop(mut self) -> Result<()> {
+        self.running.close_input();
+        let code = self.running.end()?;
+        ensure!(code == Some(0), "tlsgate serve ended with {code:?}");
+        Ok(())
+    }
+
+    /// Kills it, as a crash would.
+    ///
+    /// # Errors
+    ///
+    /// It could not be killed.
+    pub fn kill(self) -> Result<()> {
+        self.running.kill()
+    }
+}
