@@ -13,6 +13,11 @@
 //!   of something that is being closed starts its deletion.
 
 #![no_std]
+#![forbid(
+    clippy::multiple_unsafe_ops_per_block,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unnecessary_safety_doc
+)]
 #![deny(
     clippy::unwrap_used,
     clippy::expect_used,

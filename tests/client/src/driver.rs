@@ -1,131 +1,22 @@
 //! One function an IOCTL: typed arguments in, typed replies out.
 
-use crate::{Connection, Error, Thumbprint, Transport};
+use crate::{
+    Certificate, Connection, Error, Leg, Protocols, Record, RecordOutcome, Start, Transport,
+    request::alpn_list,
+};
 use std::{pin::Pin, sync::Arc};
 use tlsgate_protocol::{
     ABI_VERSION, CredentialId, Ioctl, NtStatus, SecurityStatus, SessionId, limits,
     payload::{
-        AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply, LegReply,
-        RecordReply, RecordRequest, ReleaseReply, ReleaseRequest, ReplyHead, RequestHead,
-        SessionReply, SessionRequest, StatisticsReply, VersionReply, outcome, protocols, role,
-        state, store_scope,
+        AcceptRequest, AcquireReply, AcquireRequest, CloseReply, LegReply, RecordReply,
+        RecordRequest, ReleaseReply, ReleaseRequest, ReplyHead, RequestHead, SessionReply,
+        SessionRequest, StatisticsReply, VersionReply, outcome, role,
     },
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A request that has been sent. Dropping it cancels the request.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
-
-/// Where a credential's certificate is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Certificate {
-    /// Which certificate.
-    pub thumbprint: Thumbprint,
-    /// [`store_scope`].
-    pub scope: u32,
-    /// The store's name; `None` means "MY", the personal store.
-    pub store: Option<String>,
-}
-
-impl Certificate {
-    /// The certificate of the machine's personal store.
-    #[must_use]
-    pub const fn machine(thumbprint: Thumbprint) -> Self {
-        Self {
-            thumbprint,
-            scope: store_scope::MACHINE,
-            store: None,
-        }
-    }
-
-    fn reference(&self) -> Result<CertificateReference, Error> {
-        let mut store_name = [0; limits::MAX_STORE_NAME];
-        let mut store_name_length = 0;
-        for unit in self.store.iter().flat_map(|name| name.encode_utf16()) {
-            *store_name
-                .get_mut(store_name_length)
-                .ok_or(Error::StoreName)? = unit;
-            store_name_length += 1;
-        }
-        Ok(CertificateReference {
-            thumbprint: self.thumbprint.0,
-            store_scope: self.scope,
-            store_name_length: length(store_name_length),
-            store_name,
-            reserved: 0,
-        })
-    }
-}
-
-/// The protocol versions of a credential, a mask of [`protocols`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols(pub u32);
-
-impl Protocols {
-    /// TLS 1.2 and TLS 1.3.
-    pub const ALL: Self = Self(protocols::ALL);
-}
-
-/// What a leg is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start<'a> {
-    /// A session that does not exist yet.
-    New {
-        /// Its credential.
-        credential: CredentialId,
-        /// The application protocols offered, best first.
-        alpn: &'a [&'a [u8]],
-    },
-    /// The next leg of this session.
-    Continue(SessionId),
-}
-
-/// The reply to a leg.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leg {
-    /// The outcome, as the security subsystem gave it.
-    pub status: SecurityStatus,
-    /// The session, once there is one.
-    pub session: Option<SessionId>,
-    /// Bytes of the input that are used up.
-    pub consumed: usize,
-    /// What to send to the peer, whatever `status` is.
-    pub token: Vec<u8>,
-    /// With `SEC_E_INCOMPLETE_MESSAGE`: about how many more bytes are wanted, 0 if unknown.
-    pub missing: usize,
-    /// [`state`] of the session.
-    pub state: u8,
-    /// Level and description of the alert, if any.
-    pub alert: Option<(u8, u8)>,
-}
-
-/// The reply to SEAL and UNSEAL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// What the bytes are.
-    pub outcome: RecordOutcome,
-    /// The outcome as the security subsystem gave it.
-    pub status: SecurityStatus,
-    /// Bytes of the input that are used up.
-    pub consumed: usize,
-    /// A record, plaintext, or bytes for ACCEPT.
-    pub bytes: Vec<u8>,
-}
-
-/// What became of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecordOutcome {
-    /// `bytes` holds a record (SEAL) or plaintext (UNSEAL, possibly none).
-    Data,
-    /// The record is not whole yet; nothing was consumed.
-    NeedMore,
-    /// A post-handshake message: `bytes` must go to ACCEPT next.
-    Renegotiate,
-    /// The peer closed the session (`close_notify`).
-    PeerClosed,
-    /// The record could not be processed; the session has failed.
-    Failed,
-}
 
 /// An open handle of the driver; clones share it. Ids are valid on the handle that made them.
 #[derive(Clone)]
@@ -374,21 +265,6 @@ impl Driver {
 trait Payload: FromBytes + KnownLayout + Immutable + Send + 'static {}
 impl<T: FromBytes + KnownLayout + Immutable + Send + 'static> Payload for T {}
 
-/// The wire form of an ALPN list (RFC 7301 without its outer length).
-fn alpn_list(names: &[&[u8]]) -> Result<Vec<u8>, Error> {
-    let mut list = Vec::new();
-    for name in names {
-        let length = u8::try_from(name.len()).ok().filter(|length| *length > 0);
-        list.push(length.ok_or(Error::Alpn)?);
-        list.extend_from_slice(name);
-    }
-    if list.len() > limits::MAX_ALPN_LIST {
-        Err(Error::Alpn)
-    } else {
-        Ok(list)
-    }
-}
-
 fn secure(ioctl: Ioctl, head: ReplyHead) -> Result<(), Error> {
     match SecurityStatus(head.status) {
         SecurityStatus::SEC_E_OK => Ok(()),
@@ -426,12 +302,4 @@ fn length(length: usize) -> u32 {
 
 fn size(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
-}
-
-impl Leg {
-    /// Whether the session is established.
-    #[must_use]
-    pub const fn established(&self) -> bool {
-        self.state == state::ESTABLISHED
-    }
 }

@@ -19,13 +19,20 @@ pub fn run(layout: &Layout, steps: &Steps, hold: bool) -> Result<()> {
     })?;
     let server = steps.step("tlsgate.exe serve", |step| {
         let server = Server::start(&lab, ALPN)?;
-        step.note(&format!("certificate {}, {}", lab.thumbprint(), server.address()));
+        step.note(&format!(
+            "certificate {}, {}",
+            lab.thumbprint(),
+            server.address()
+        ));
         Ok(server)
     })?;
     for (option, version) in [("-tls1_3", "TLSv1.3"), ("-tls1_2", "TLSv1.2")] {
         steps.step(&format!("OpenSSL s_client {option}"), |step| {
             let said = openssl(server.address(), option)?;
-            ensure!(said.iter().any(|line| line.contains(version)), "not {version}: {said:?}");
+            ensure!(
+                said.iter().any(|line| line.contains(version)),
+                "not {version}: {said:?}"
+            );
             said.iter().for_each(|line| step.note(line));
             Ok(())
         })?;
@@ -39,10 +46,13 @@ pub fn run(layout: &Layout, steps: &Steps, hold: bool) -> Result<()> {
     if hold {
         wait_for_return(server.address())?;
     }
-    steps.step("stop, uninstall, power off; look for leaks and broken rules", |_| {
-        server.stop()?;
-        lab.finish()
-    })
+    steps.step(
+        "stop, uninstall, power off; look for leaks and broken rules",
+        |_| {
+            server.stop()?;
+            lab.finish()
+        },
+    )
 }
 
 /// The lines of s_client that say what was negotiated.
@@ -67,6 +77,8 @@ fn wait_for_return(address: SocketAddr) -> Result<()> {
     println!("    curl --insecure https://{address}/");
     println!("    openssl s_client -connect {address} -alpn {ALPN}");
     println!("  Return ends it.\n");
-    io::stdin().read_line(&mut String::new()).context("no standard input to wait for")?;
+    io::stdin()
+        .read_line(&mut String::new())
+        .context("no standard input to wait for")?;
     Ok(())
 }

@@ -72,6 +72,11 @@ impl Layout {
         self.target("wdk")
     }
 
+    /// Cargo's output for the driver that is compared with the first one.
+    pub fn driver_target_again(&self) -> PathBuf {
+        self.target("wdk-again")
+    }
+
     /// Cargo's output for user-mode programs and stand-in modules.
     pub fn windows_target(&self) -> PathBuf {
         self.target("windows")

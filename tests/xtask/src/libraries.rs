@@ -161,6 +161,7 @@ fn from_rust_src(layout: &Layout, installed: &Toolchain, step: &Step) -> Result<
         bail!("the system's package sources name no mirror of Debian {release}");
     }
     let root = layout.setup().join("rust-src");
+    let mut refusals = Vec::new();
     for mirror in &mirrors {
         // Backports of the release itself, of the current stable one, then what is to be the next.
         for suite in [
@@ -169,11 +170,16 @@ fn from_rust_src(layout: &Layout, installed: &Toolchain, step: &Step) -> Result<
             "testing",
             "unstable",
         ] {
-            let Ok(lists) = PrivateLists::fetch(&layout.setup().join("apt"), mirror, suite, step)
-            else {
-                continue;
+            let apt_folder = layout.setup().join("apt");
+            let lists = match PrivateLists::fetch(&apt_folder, mirror, suite, step) {
+                Ok(lists) => lists,
+                Err(error) => {
+                    refusals.push(format!("{suite}: {error:#}"));
+                    continue;
+                }
             };
             let Some(found) = apt::matching_version(&lists.versions("rust-src")?, version) else {
+                refusals.push(format!("{suite} has another version or none"));
                 continue;
             };
             remove(&root)?;
@@ -185,7 +191,10 @@ fn from_rust_src(layout: &Layout, installed: &Toolchain, step: &Step) -> Result<
             ));
         }
     }
-    bail!("no suite of the system's Debian mirror has rust-src {version}")
+    bail!(
+        "no suite of the system's Debian mirror gives rust-src {version}: {}",
+        refusals.join("; ")
+    )
 }
 
 fn from_rustc_web(layout: &Layout, step: &Step) -> Result<String> {
@@ -283,6 +292,7 @@ fn build(layout: &Layout, toolchain: &Toolchain, library: &Path, step: &Step) ->
     remove(&work)?;
     // What was built on other libraries does not fit these.
     remove(&layout.driver_target().join(MSVC))?;
+    remove(&layout.driver_target_again().join(MSVC))?;
     remove(&layout.windows_target())
 }
 

@@ -121,7 +121,7 @@ fn clippy_windows(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
 
 /// Builds the driver from nothing in another folder, and compares it with the one of the package.
 fn reproducible(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
-    let folder = layout.root().join("target/wdk-again");
+    let folder = layout.driver_target_again();
     // The compiled build scripts and macros may stay: what they make is thrown away.
     match fs::remove_dir_all(folder.join(MSVC)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),

@@ -65,7 +65,9 @@ pub fn open(device: &Ref<Device>, wdm: usize, creator: u32) -> Ref<File> {
 
 /// Whether every file there is has had its `EvtFileCleanup`.
 pub fn all_cleaned_up() -> bool {
-    object::all::<File>().iter().all(|file| lock(&file.state).cleaned)
+    object::all::<File>()
+        .iter()
+        .all(|file| lock(&file.state).cleaned)
 }
 
 /// The framework's object for Wine's.

@@ -91,7 +91,9 @@ fn trace(frames: &[usize]) -> String {
     frames
         .iter()
         .filter_map(|&frame| module(frame))
-        .filter(|(name, _)| name.to_ascii_lowercase().contains(".sys") && Some(name) != own.as_ref())
+        .filter(|(name, _)| {
+            name.to_ascii_lowercase().contains(".sys") && Some(name) != own.as_ref()
+        })
         .take(TOLD)
         .fold(String::new(), |trace, (name, offset)| {
             format!("{trace} < {name}+{offset:#x}")

@@ -90,7 +90,10 @@ fn wait_for_files() {
             .unwrap_or_else(PoisonError::into_inner);
         gate = after;
         if wait.timed_out() && only_driver {
-            stop!("request-left-at-unload", "{before} closed files still have requests");
+            stop!(
+                "request-left-at-unload",
+                "{before} closed files still have requests"
+            );
         }
     }
 }

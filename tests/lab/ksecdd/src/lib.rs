@@ -1,18 +1,18 @@
 //! `ksecdd.sys` for the lab: the asynchronous SSPI of the Windows kernel, with TLS by rustls.
 //!
 //! An ordinary DLL that stands in for the kernel's module of that name. It speaks the SSPI
-//! contract exactly, stops the machine when a driver breaks it ([`rules`]), and offers every
+//! contract exactly, stops the machine when a driver breaks it (`rules`), and offers every
 //! behaviour that the public documents leave open as a switch
 //! (`tlsgate_lab_control::ksecdd::Switches`). Top down:
 //!
 //! * `exports`: the C functions of `ksecdd.sys`, and `windows`: the machine under test
-//! * [`calls`]: what each function does
-//! * [`ksecdd`]: what is alive, how it behaves, how an asynchronous call runs
-//! * [`async_context`], [`credential`], [`context`]: what handles stand for
-//! * [`buffers`], [`protocols`], [`memory`]: the caller's buffers, what is in them, and the
+//! * `calls`: what each function does
+//! * `ksecdd`: what is alive, how it behaves, how an asynchronous call runs
+//! * `async_context`, `credential`, `context`: what handles stand for
+//! * `buffers`, `protocols`, `memory`: the caller's buffers, what is in them, and the
 //!   caller's memory
-//! * [`handles`], [`workers`], [`machine`], [`control`], [`key_blob`], [`rules`]: what these need
-//! * [`tls`]: TLS itself, without pointers, handles and threads
+//! * `handles`, `workers`, `machine`, `control`, `key_blob`, `rules`: what these need
+//! * `tls`: TLS itself, without pointers, handles and threads
 //!
 //! On other systems than Windows only its tests are built.
 #![cfg(any(windows, test))]

@@ -10,8 +10,7 @@ use wdk_sys::{
     _WDF_DRIVER_INIT_FLAGS::WdfDriverInitNonPnpDriver,
     _WDF_EXECUTION_LEVEL::WdfExecutionLevelPassive,
     _WDF_IO_QUEUE_DISPATCH_TYPE::WdfIoQueueDispatchParallel,
-    _WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeNone,
-    _WDF_TRI_STATE::WdfUseDefault,
+    _WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeNone, _WDF_TRI_STATE::WdfUseDefault,
     DRIVER_OBJECT, NT_SUCCESS, NTSTATUS, PCUNICODE_STRING, PWDFDEVICE_INIT,
     STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_REQUEST, STATUS_SUCCESS, UNICODE_STRING,
     WDF_DRIVER_CONFIG, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDF_REQUEST_PARAMETERS,
@@ -32,7 +31,10 @@ const fn wide<const N: usize>(text: &[u8; N]) -> [u16; N] {
     units
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the strings above are short")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the strings above are short"
+)]
 fn counted(text: &[u16]) -> UNICODE_STRING {
     let bytes = size_of_val(text) as u16;
     UNICODE_STRING {
@@ -67,7 +69,8 @@ pub fn create(driver: &mut DRIVER_OBJECT, path: PCUNICODE_STRING) -> NTSTATUS {
     let sddl = counted(SDDL);
     // SAFETY: the driver was created above.
     let init = unsafe {
-        wdf!(PFN_WDFCONTROLDEVICEINITALLOCATE[WdfControlDeviceInitAllocateTableIndex](
+        wdf!(PFN_WDFCONTROLDEVICEINITALLOCATE
+            [WdfControlDeviceInitAllocateTableIndex](
             made,
             &raw const sddl,
         ))
@@ -82,14 +85,18 @@ fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
     let (name, link) = (counted(NAME), counted(LINK));
     // SAFETY: `init` is still the driver's; the name is copied.
     let mut status = unsafe {
-        wdf!(PFN_WDFDEVICEINITASSIGNNAME[WdfDeviceInitAssignNameTableIndex](init, &raw const name))
+        wdf!(PFN_WDFDEVICEINITASSIGNNAME
+            [WdfDeviceInitAssignNameTableIndex](
+            init, &raw const name
+        ))
     };
     if !NT_SUCCESS(status) {
         return status;
     }
     // SAFETY: as above.
     unsafe {
-        wdf!(PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK[WdfDeviceInitSetIoInCallerContextCallbackTableIndex](
+        wdf!(PFN_WDFDEVICEINITSETIOINCALLERCONTEXTCALLBACK
+            [WdfDeviceInitSetIoInCallerContextCallbackTableIndex](
             init,
             Some(in_caller_context as _),
         ));
@@ -113,7 +120,8 @@ fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
     }
     // SAFETY: the device was created above; the name is copied.
     status = unsafe {
-        wdf!(PFN_WDFDEVICECREATESYMBOLICLINK[WdfDeviceCreateSymbolicLinkTableIndex](
+        wdf!(PFN_WDFDEVICECREATESYMBOLICLINK
+            [WdfDeviceCreateSymbolicLinkTableIndex](
             device,
             &raw const link,
         ))
@@ -123,7 +131,9 @@ fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
     }
     status = create_queue(device);
     // SAFETY: the device was created above.
-    unsafe { wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device)) };
+    unsafe {
+        wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device))
+    };
     status
 }
 
@@ -160,7 +170,8 @@ extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUEST) {
     };
     // SAFETY: the request has just been delivered.
     unsafe {
-        wdf!(PFN_WDFREQUESTGETPARAMETERS[WdfRequestGetParametersTableIndex](
+        wdf!(PFN_WDFREQUESTGETPARAMETERS
+            [WdfRequestGetParametersTableIndex](
             request,
             &raw mut parameters,
         ));

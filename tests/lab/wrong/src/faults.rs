@@ -71,7 +71,8 @@ impl Fault {
     #[must_use]
     pub fn from_code(code: u32) -> Option<Self> {
         let all = Self::ALL.iter().copied();
-        all.chain([Self::Nothing, Self::Pending]).find(|fault| fault.code() == code)
+        all.chain([Self::Nothing, Self::Pending])
+            .find(|fault| fault.code() == code)
     }
 }
 

@@ -90,7 +90,7 @@ pub fn output(request: WDFREQUEST) -> (*mut u8, usize) {
             &raw mut length,
         ))
     };
-    (buffer.cast(), length as usize)
+    (buffer.cast(), length)
 }
 
 /// Writes where it should perhaps not.

@@ -47,7 +47,10 @@ pub fn create() -> WDFSPINLOCK {
     let mut lock: WDFSPINLOCK = ptr::null_mut();
     // SAFETY: the place for the result is ours.
     let _status = unsafe {
-        wdf!(PFN_WDFSPINLOCKCREATE[WdfSpinLockCreateTableIndex](ptr::null_mut(), &raw mut lock))
+        wdf!(PFN_WDFSPINLOCKCREATE[WdfSpinLockCreateTableIndex](
+            ptr::null_mut(),
+            &raw mut lock
+        ))
     };
     lock
 }

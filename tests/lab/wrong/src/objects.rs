@@ -6,7 +6,8 @@ use crate::{
 };
 use core::{ffi::c_void, ptr};
 use wdk_sys::{
-    _POOL_TYPE::NonPagedPoolNx, PFN_WDFOBJECTDELETE, ULONG, WDFLOOKASIDE, WDFMEMORY, WDFOBJECT, WDFREQUEST, WDFSPINLOCK,
+    _POOL_TYPE::NonPagedPoolNx, PFN_WDFOBJECTDELETE, ULONG, WDFLOOKASIDE, WDFMEMORY, WDFOBJECT,
+    WDFREQUEST, WDFSPINLOCK,
 };
 
 /// Commits the fault if it is one with objects.
@@ -59,7 +60,10 @@ fn object() -> WDFOBJECT {
     let mut object: WDFOBJECT = ptr::null_mut();
     // SAFETY: the place for the result is ours.
     let _status = unsafe {
-        wdf!(PFN_WDFOBJECTCREATE[WdfObjectCreateTableIndex](&raw mut wanted, &raw mut object))
+        wdf!(PFN_WDFOBJECTCREATE[WdfObjectCreateTableIndex](
+            &raw mut wanted,
+            &raw mut object
+        ))
     };
     object
 }
@@ -70,18 +74,21 @@ fn memory() -> WDFMEMORY {
     let mut memory: WDFMEMORY = ptr::null_mut();
     // SAFETY: the place for the result is ours.
     let _status = unsafe {
-        wdf!(PFN_WDFLOOKASIDELISTCREATE[WdfLookasideListCreateTableIndex](
-            ptr::null_mut(),
-            64,
-            NonPagedPoolNx,
-            ptr::null_mut(),
-            TAG,
-            &raw mut list,
-        ))
+        wdf!(
+            PFN_WDFLOOKASIDELISTCREATE[WdfLookasideListCreateTableIndex](
+                ptr::null_mut(),
+                64,
+                NonPagedPoolNx,
+                ptr::null_mut(),
+                TAG,
+                &raw mut list,
+            )
+        )
     };
     // SAFETY: the list was created above.
     let _status = unsafe {
-        wdf!(PFN_WDFMEMORYCREATEFROMLOOKASIDE[WdfMemoryCreateFromLookasideTableIndex](
+        wdf!(PFN_WDFMEMORYCREATEFROMLOOKASIDE
+            [WdfMemoryCreateFromLookasideTableIndex](
             list,
             &raw mut memory,
         ))

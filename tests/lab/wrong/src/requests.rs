@@ -54,8 +54,11 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
         }
         Fault::EnqueuedTwice => {
             // SAFETY: the queue has just delivered a request.
-            let device =
-                unsafe { wdf!(PFN_WDFIOQUEUEGETDEVICE[WdfIoQueueGetDeviceTableIndex](queue)) };
+            let device = unsafe {
+                wdf!(PFN_WDFIOQUEUEGETDEVICE[WdfIoQueueGetDeviceTableIndex](
+                    queue
+                ))
+            };
             enqueue(device, request);
         }
         Fault::RequestLeft => (),
@@ -76,7 +79,10 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
 pub fn enqueue(device: WDFDEVICE, request: WDFREQUEST) {
     // SAFETY: none is meant: the lab judges the call.
     let _status = unsafe {
-        wdf!(PFN_WDFDEVICEENQUEUEREQUEST[WdfDeviceEnqueueRequestTableIndex](device, request))
+        wdf!(PFN_WDFDEVICEENQUEUEREQUEST
+            [WdfDeviceEnqueueRequestTableIndex](
+            device, request
+        ))
     };
 }
 
@@ -84,7 +90,8 @@ pub fn enqueue(device: WDFDEVICE, request: WDFREQUEST) {
 fn mark(request: WDFREQUEST, callback: extern "C" fn(WDFREQUEST)) -> bool {
     // SAFETY: none is meant: the lab judges the call.
     let status = unsafe {
-        wdf!(PFN_WDFREQUESTMARKCANCELABLEEX[WdfRequestMarkCancelableExTableIndex](
+        wdf!(PFN_WDFREQUESTMARKCANCELABLEEX
+            [WdfRequestMarkCancelableExTableIndex](
             request,
             Some(callback as _),
         ))

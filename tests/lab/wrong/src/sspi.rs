@@ -21,8 +21,8 @@ const INBOUND: u32 = 1;
 const CREDENTIALS_VERSION: u32 = 5;
 /// `SCH_CRED_FORMAT_CERT_HASH_STORE`
 const HASH_STORE: u32 = 2;
-/// `SCH_USE_STRONG_CRYPTO`
-const STRONG_CRYPTO: u32 = 0x40_0000;
+/// `SCH_USE_STRONG_CRYPTO`, `SCH_CRED_NO_SYSTEM_MAPPER`
+const FLAGS: u32 = 0x40_0002;
 
 /// `SCH_CREDENTIALS`
 #[repr(C)]
@@ -115,8 +115,7 @@ fn with_callback() -> Context {
     let context = create();
     COMPLETED.store(false, Ordering::Release);
     // SAFETY: the callback is code of this image.
-    let _status =
-        unsafe { SspiSetAsyncNotifyCallback(context, Some(completed), ptr::null_mut()) };
+    let _status = unsafe { SspiSetAsyncNotifyCallback(context, Some(completed), ptr::null_mut()) };
     context
 }
 
@@ -153,7 +152,7 @@ fn acquire(context: Context) {
             mappers: 0,
             mapper_array: 0,
             lifespan: 0,
-            flags: STRONG_CRYPTO,
+            flags: FLAGS,
             parameter_count: 0,
             parameters: 0,
         },
@@ -169,9 +168,16 @@ fn acquire(context: Context) {
                 store
             },
         },
-        package: UNICODE_STRING { Length: 16, MaximumLength: 16, Buffer: name.cast() },
+        package: UNICODE_STRING {
+            Length: 16,
+            MaximumLength: 16,
+            Buffer: name.cast(),
+        },
         name: [b'S', b'c', b'h', b'a', b'n', b'n', b'e', b'l'].map(u16::from),
-        handle: SecHandle { dwLower: 0, dwUpper: 0 },
+        handle: SecHandle {
+            dwLower: 0,
+            dwUpper: 0,
+        },
     };
     // SAFETY: the block was allocated for it.
     unsafe { place.write(acquisition) };

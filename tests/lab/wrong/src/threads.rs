@@ -7,8 +7,7 @@ use core::{
 };
 use wdk_sys::{
     _KWAIT_REASON::Executive,
-    _MODE::KernelMode,
-    HANDLE, LARGE_INTEGER, PVOID, STATUS_SUCCESS,
+    HANDLE, KPROCESSOR_MODE, LARGE_INTEGER, PVOID, STATUS_SUCCESS,
     ntddk::{
         KeDelayExecutionThread, KeWaitForSingleObject, ObReferenceObjectByHandle,
         ObfDereferenceObject, PsCreateSystemThread, PsTerminateSystemThread, ZwClose,
@@ -16,6 +15,8 @@ use wdk_sys::{
 };
 
 const SYNCHRONIZE: u32 = 0x0010_0000;
+/// `KernelMode`
+const KERNEL_MODE: KPROCESSOR_MODE = 0;
 
 /// A thread whose end unload waits for, so that only the fault itself is wrong.
 static TO_JOIN: AtomicPtr<core::ffi::c_void> = AtomicPtr::new(ptr::null_mut());
@@ -71,10 +72,11 @@ pub fn sleep() {
 }
 
 fn pause(milliseconds: i64) {
-    let mut interval = LARGE_INTEGER { QuadPart: -10_000 * milliseconds };
+    let mut interval = LARGE_INTEGER {
+        QuadPart: -10_000 * milliseconds,
+    };
     // SAFETY: the interval lives across the call.
-    let _status =
-        unsafe { KeDelayExecutionThread(KernelMode as _, 0, &raw mut interval) };
+    let _status = unsafe { KeDelayExecutionThread(KERNEL_MODE, 0, &raw mut interval) };
 }
 
 extern "C" fn end(_context: PVOID) {
@@ -115,7 +117,7 @@ fn object(handle: HANDLE) -> PVOID {
             handle,
             SYNCHRONIZE,
             ptr::null_mut(),
-            KernelMode as _,
+            KERNEL_MODE,
             &raw mut object,
             ptr::null_mut(),
         )
@@ -125,9 +127,8 @@ fn object(handle: HANDLE) -> PVOID {
 
 fn wait(object: PVOID) {
     // SAFETY: the caller holds a reference.
-    let _status = unsafe {
-        KeWaitForSingleObject(object, Executive, KernelMode as _, 0, ptr::null_mut())
-    };
+    let _status =
+        unsafe { KeWaitForSingleObject(object, Executive, KERNEL_MODE, 0, ptr::null_mut()) };
 }
 
 fn close(handle: HANDLE) {
