@@ -2,8 +2,9 @@
 
 use crate::{
     buffer::Buffer,
-    credential::Credential,
+    credential::{Credential, CredentialUse},
     dispatch::{Outcome as Done, refuse, reply, write},
+    gate::Gate,
     handle::Handle,
     kmdf::request::Request,
     memory::{Shared, try_concat},
@@ -11,7 +12,7 @@ use crate::{
     operation::{self, Operation, Work},
     pending::Pending,
     session::Session,
-    sspi::{self, Exclusive, InputBuffers, OutputBuffers, is_valid, schannel},
+    sspi::{self, Exclusive, InputBuffers, Lent, OutputBuffers, is_valid, schannel},
 };
 use alloc::boxed::Box;
 use core::ptr;
@@ -67,24 +68,52 @@ struct Arguments {
     attributes: *mut u32,
 }
 
-/// Dispatch, at PASSIVE_LEVEL.
+/// Dispatch, at PASSIVE_LEVEL. The caller's bytes are looked at and copied before anything is
+/// written to their buffer or the request is pended.
 pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptRequest<'_>) -> Done {
+    let gate = handle.gate;
     match accept.target {
-        Target::New { credential, alpn } => begin(handle, request, credential, alpn, accept.input),
-        Target::Session(id) => match handle.session(id) {
-            Ok(session) => go_on(handle, request, &session, id, accept.input),
-            Err(status) => refuse(request, status),
-        },
+        Target::New { credential, alpn } => {
+            let admission = leg::admit(accept.input, Place::First);
+            let input = Buffer::copy_of(gate, accept.input);
+            let protocols = application_protocols(alpn);
+            begin(handle, request, credential, admission, input.zip(protocols))
+        }
+        Target::Session(id) => {
+            let session = match handle.session(id) {
+                Ok(session) => session,
+                Err(status) => return refuse(request, status),
+            };
+            let mut right = match Exclusive::acquire(&session) {
+                Ok(right) => right,
+                Err(refused) => return refuse(request, refused_status(refused)),
+            };
+            let has_context = is_valid(&right.parts().handle);
+            let place = if has_context {
+                Place::Later
+            } else {
+                Place::First
+            };
+            let admission = leg::admit(accept.input, place);
+            let input = Buffer::copy_of(gate, accept.input);
+            let later = Later {
+                right,
+                id,
+                has_context,
+                admission,
+            };
+            go_on(handle, request, later, input)
+        }
     }
 }
 
-/// The first leg: looks at the bytes before it makes a session.
+/// The first leg: makes a session only for a whole record.
 fn begin(
     handle: &Shared<Handle>,
     request: Request,
     credential: CredentialId,
-    alpn: &[u8],
-    input: &[u8],
+    admission: Admission,
+    copies: Option<(Buffer, Box<[u8]>)>,
 ) -> Done {
     let used = match handle
         .credential(credential)
@@ -93,83 +122,102 @@ fn begin(
         Ok(used) => used,
         Err(status) => return refuse(request, status),
     };
-    match leg::admit(input, Place::First) {
+    match admission {
         Admission::Call => {}
         Admission::Wait(outcome) => {
+            drop(used);
             return reply(request, |room| {
                 write_reply(room, 0, state::NONE, &outcome, &[])
             });
         }
         Admission::Refuse(outcome, alert) => {
+            drop(used);
             return reply(request, |room| refusal(room, 0, outcome, alert));
         }
     }
-    let made = make_session(handle, used, alpn);
-    let (session, id) = match made {
+    let Some((input, protocols)) = copies else {
+        return refuse(request, NtStatus::STATUS_INSUFFICIENT_RESOURCES);
+    };
+    let (session, id) = match make_session(handle, used, protocols) {
         Ok(made) => made,
         Err(status) => return refuse(request, status),
     };
-    let right = match Exclusive::acquire(&session) {
-        Ok(right) => right,
-        Err(refused) => return abort(handle, request, &session, id, refused_status(refused)),
+    let submitted = match Exclusive::acquire(&session) {
+        Ok(right) => submit(handle, request, right, id, true, input),
+        Err(refused) => Err((Some(request), refused_status(refused))),
     };
-    match submit(handle, request, right, id, true, input) {
+    match submitted {
         Ok(()) => Done::Pended,
-        Err((None, _)) => {
+        Err((request, status)) => {
             discard(handle, &session, id);
-            Done::Completed
+            request.map_or(Done::Completed, |request| refuse(request, status))
         }
-        Err((Some(request), status)) => abort(handle, request, &session, id, status),
     }
 }
 
-/// A later leg.
-fn go_on(
+/// What a later leg has to go on with.
+struct Later {
+    right: Exclusive<Session>,
+    id: SessionId,
+    has_context: bool,
+    admission: Admission,
+}
+
+fn go_on(handle: &Shared<Handle>, request: Request, later: Later, input: Option<Buffer>) -> Done {
+    let Later {
+        right,
+        id,
+        has_context,
+        admission,
+    } = later;
+    let phase = right.holder().phase();
+    let refused = match (phase, input) {
+        (Phase::Failed, _) => NtStatus::STATUS_INVALID_DEVICE_STATE,
+        (Phase::Established, Some(input)) if input.bytes().is_empty() => {
+            NtStatus::STATUS_INVALID_PARAMETER
+        }
+        // A post-handshake message as UNSEAL left it need not look like a record.
+        (Phase::Established, Some(input)) => {
+            return submit_later(handle, request, right, id, input);
+        }
+        (Phase::Handshaking, input) => match (admission, input) {
+            (Admission::Wait(outcome), _) => {
+                drop(right);
+                return reply(request, |room| {
+                    write_reply(room, id.get(), state::HANDSHAKING, &outcome, &[])
+                });
+            }
+            (Admission::Refuse(outcome, alert), _) => {
+                right.holder().fail();
+                drop(right);
+                return reply(request, |room| {
+                    // Once there are keys, an unprotected alert would be noise.
+                    if has_context {
+                        write_reply(room, id.get(), state::FAILED, &outcome, &[])
+                    } else {
+                        refusal(room, id.get(), outcome, alert)
+                    }
+                });
+            }
+            (Admission::Call, Some(input)) => {
+                return submit_later(handle, request, right, id, input);
+            }
+            (Admission::Call, None) => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+        },
+        (Phase::Established, None) => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+    };
+    // First, so that the caller's next request finds the session free.
+    drop(right);
+    refuse(request, refused)
+}
+
+fn submit_later(
     handle: &Shared<Handle>,
     request: Request,
-    session: &Shared<Session>,
+    right: Exclusive<Session>,
     id: SessionId,
-    input: &[u8],
+    input: Buffer,
 ) -> Done {
-    let mut right = match Exclusive::acquire(session) {
-        Ok(right) => right,
-        Err(refused) => return refuse(request, refused_status(refused)),
-    };
-    let has_context = is_valid(&right.parts().handle);
-    match session.phase() {
-        Phase::Failed => return refuse(request, NtStatus::STATUS_INVALID_DEVICE_STATE),
-        // A post-handshake message as UNSEAL left it need not look like a record.
-        Phase::Established if !input.is_empty() => {}
-        Phase::Established => return refuse(request, NtStatus::STATUS_INVALID_PARAMETER),
-        Phase::Handshaking => {
-            let place = if has_context {
-                Place::Later
-            } else {
-                Place::First
-            };
-            match leg::admit(input, place) {
-                Admission::Call => {}
-                Admission::Wait(outcome) => {
-                    drop(right);
-                    return reply(request, |room| {
-                        write_reply(room, id.get(), state::HANDSHAKING, &outcome, &[])
-                    });
-                }
-                Admission::Refuse(outcome, alert) => {
-                    session.fail();
-                    drop(right);
-                    return reply(request, |room| {
-                        // Once there are keys, an unprotected alert would be noise.
-                        if has_context {
-                            write_reply(room, id.get(), state::FAILED, &outcome, &[])
-                        } else {
-                            refusal(room, id.get(), outcome, alert)
-                        }
-                    });
-                }
-            }
-        }
-    }
     match submit(handle, request, right, id, false, input) {
         Ok(()) => Done::Pended,
         Err((None, _)) => Done::Completed,
@@ -177,21 +225,18 @@ fn go_on(
     }
 }
 
-/// Copies what the call needs, pends the request, and queues the leg: in this order, as a pended
-/// request's bytes may be gone at any time.
+/// Pends the request and queues the leg: in this order, as nothing may be issued for a request
+/// that is not marked cancelable.
 fn submit(
     handle: &Shared<Handle>,
     request: Request,
     right: Exclusive<Session>,
     id: SessionId,
     made_session: bool,
-    input: &[u8],
+    input: Buffer,
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
-    let Some(input) = Buffer::copy_of(&gate.blocks, input) else {
-        return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
-    };
     let accept = Accept {
         right,
         id,
@@ -221,31 +266,32 @@ fn submit(
 }
 
 /// The next call of a leg. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(mut operation: Box<Operation>) {
+pub fn step(operation: Box<Operation>) {
     if operation.begin() == Begin::Abandoned {
         return lost(operation);
     }
     let gate = operation.gate();
-    let Work::Accept(accept) = operation.work() else {
-        return operation.end();
+    let mut operation = Lent::new(operation);
+    let Work::Accept(accept) = operation.get().work() else {
+        return operation.reclaim().end();
     };
-    // Kept beside the operation, which may be gone before the call returns.
+    // Kept beside the operation, which may be gone before this function returns.
     let session = accept.right.holder().clone();
-    let prepared = accept.prepare(gate).and_then(|arguments| {
-        let ready = gate.ready(&mut accept.right.parts().asynchronous)?;
-        Some((arguments, ready))
-    });
-    let Some((arguments, ready)) = prepared else {
-        return finish(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
+    let ready = gate.ready(&mut accept.right.parts().asynchronous);
+    let Some((ready, arguments)) = ready.zip(accept.prepare(gate)) else {
+        return finish(
+            operation.reclaim(),
+            SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
+        );
     };
     // As its credential's owner: the kernel's Schannel wants the caller that acquired it.
     let Some(Ok(client)) = session.credential().client().map(Client::impersonate) else {
-        return finish(operation, SecurityStatus::SEC_E_NO_CREDENTIALS);
+        return finish(operation.reclaim(), SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     // SAFETY: one call; the addresses lie in the operation and in the session that its right keeps.
     let issued = unsafe { ready.issue(operation, |context| call(context, &arguments)) };
     drop(client);
-    if let Some((mut operation, status)) = operation::issued(gate, issued) {
+    if let Some((mut operation, status)) = operation::settle(gate, issued) {
         if let Work::Accept(accept) = operation.work() {
             gate.quarantine(accept.right.parts().asynchronous.take());
         }
@@ -255,13 +301,13 @@ pub fn step(mut operation: Box<Operation>) {
 
 impl Accept {
     /// Fresh buffers for the next call, tied together. `None` when there is no memory.
-    fn prepare(&mut self, gate: &crate::gate::Gate) -> Option<Arguments> {
+    fn prepare(&mut self, gate: &'static Gate) -> Option<Arguments> {
         let range = self.leg.range(self.input.bytes().len());
         let part = self.input.bytes().get(range).unwrap_or_default();
-        let working = self.working.insert(Buffer::copy_of(&gate.blocks, part)?);
+        let working = self.working.insert(Buffer::copy_of(gate, part)?);
         let output = self
             .output
-            .insert(Buffer::zeroed(&gate.blocks, self.leg.capacity())?);
+            .insert(Buffer::zeroed(gate, self.leg.capacity())?);
         let credential = self.right.holder().credential().handle();
         let parts = self.right.parts();
         let has_context = is_valid(&parts.handle);
@@ -361,6 +407,8 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         right,
         id,
         made_session,
+        input,
+        working,
         output,
         ..
     } = accept;
@@ -390,18 +438,18 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
             discard(pending.handle(), &session, id);
         }
     }
-    drop((session, pending, output));
+    // Everything goes before the operation ends: the driver may be unloaded right after.
+    drop((session, pending, input, working, output));
     operation.end();
 }
 
 fn make_session(
     handle: &Shared<Handle>,
-    credential: crate::credential::CredentialUse,
-    alpn: &[u8],
+    credential: CredentialUse,
+    protocols: Box<[u8]>,
 ) -> Result<(Shared<Session>, SessionId), NtStatus> {
     let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
     let gate = handle.gate;
-    let protocols = application_protocols(alpn).ok_or(none)?;
     let asynchronous = gate.new_async_context().ok_or(none)?;
     let session = Session::new(gate, credential, asynchronous, protocols)?;
     match handle.add_session(session.clone()) {
@@ -437,22 +485,12 @@ fn refused_status(refused: Refused) -> NtStatus {
     }
 }
 
-/// A session whose id nobody knows goes at once.
+/// A session whose id nobody knows goes at once. Whoever takes it out of the table closes it.
 fn discard(handle: &Shared<Handle>, session: &Shared<Session>, id: SessionId) {
     session.fail();
-    handle.remove_session(id);
-    sspi::close(session);
-}
-
-fn abort(
-    handle: &Shared<Handle>,
-    request: Request,
-    session: &Shared<Session>,
-    id: SessionId,
-    status: NtStatus,
-) -> Done {
-    discard(handle, session, id);
-    refuse(request, status)
+    if handle.remove_session(id).is_some() {
+        sspi::close(session);
+    }
 }
 
 fn refusal(room: &mut [u8], session: u64, outcome: Outcome, alert: Alert) -> usize {

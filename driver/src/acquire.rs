@@ -9,7 +9,7 @@ use crate::{
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::{self, Pending},
-    sspi::Authentication,
+    sspi::{Authentication, Lent},
 };
 use alloc::boxed::Box;
 use core::ptr;
@@ -70,19 +70,23 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) ->
 }
 
 /// The call. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(mut operation: Box<Operation>) {
+pub fn step(operation: Box<Operation>) {
     if operation.begin() == Begin::Abandoned {
         return deliver(operation, SecurityStatus::SEC_E_INTERNAL_ERROR);
     }
     let gate = operation.gate();
-    let Work::Acquire(acquisition) = operation.work() else {
-        return operation.end();
+    let mut operation = Lent::new(operation);
+    let Work::Acquire(acquisition) = operation.get().work() else {
+        return operation.reclaim().end();
     };
-    // Kept beside the operation, which may be gone before the call returns.
+    // Kept beside the operation, which may be gone before this function returns.
     let credential = acquisition.right.credential().clone();
     let parts = acquisition.right.parts();
     let Some(ready) = gate.ready(&mut parts.asynchronous) else {
-        return refused(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
+        return refused(
+            operation.reclaim(),
+            SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
+        );
     };
     // SAFETY: the structures lie in the credential, which the operation's right keeps.
     let arguments = unsafe { Authentication::arguments(&raw mut parts.authentication) };
@@ -90,7 +94,7 @@ pub fn step(mut operation: Box<Operation>) {
     // SAFETY: the operation's right is a use, and lasts to the end of the call.
     let client = unsafe { credential.client() };
     let Some(Ok(client)) = client.map(Client::impersonate) else {
-        return refused(operation, SecurityStatus::SEC_E_NO_CREDENTIALS);
+        return refused(operation.reclaim(), SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     let call = |context| {
         // SAFETY: the addresses stay until the callback; see below. No logon id, no key function, no
@@ -113,7 +117,7 @@ pub fn step(mut operation: Box<Operation>) {
     // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
     let issued = unsafe { ready.issue(operation, call) };
     drop(client);
-    if let Some((mut operation, status)) = operation::issued(gate, issued) {
+    if let Some((mut operation, status)) = operation::settle(gate, issued) {
         if let Work::Acquire(acquisition) = operation.work() {
             gate.quarantine(acquisition.right.parts().asynchronous.take());
         }
@@ -160,8 +164,9 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
     operation.end();
 }
 
-/// A credential whose id nobody knows goes at once.
+/// A credential whose id nobody knows goes at once. Whoever takes it out of the table closes it.
 fn discard(handle: &Shared<Handle>, credential: &Shared<Credential>, id: CredentialId) {
-    handle.remove_credential(id);
-    let _freed_now_or_later = credential::close(credential);
+    if handle.remove_credential(id).is_some() {
+        let _freed_now_or_later = credential::close(credential);
+    }
 }

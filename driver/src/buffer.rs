@@ -1,16 +1,14 @@
 //! Bytes of tokens: from the look-aside list when they fit, from the pool when not, zeroed when
 //! they go.
 
-use crate::{
-    kmdf::lookaside::{Block, Lookaside},
-    memory::try_zeroed,
-};
+use crate::{gate::Gate, kmdf::lookaside::Block, memory::try_zeroed};
 use alloc::boxed::Box;
 use zeroize::Zeroize;
 
 /// Memory for a token. Never a request's buffer: what a pending call refers to must outlive the
 /// request (a request can be given up, a call cannot).
 pub struct Buffer {
+    gate: &'static Gate,
     memory: Memory,
     length: usize,
 }
@@ -21,19 +19,32 @@ enum Memory {
 }
 
 impl Buffer {
-    /// `length` bytes of 0. IRQL: up to DISPATCH_LEVEL. `None` when there is no memory.
-    pub fn zeroed(blocks: &Lookaside, length: usize) -> Option<Self> {
-        let memory = if length <= blocks.size() {
-            Memory::Block(blocks.take()?)
+    /// `length` bytes of 0. IRQL: up to DISPATCH_LEVEL. `None` when the driver's bytes are used up
+    /// or there is no memory.
+    pub fn zeroed(gate: &'static Gate, length: usize) -> Option<Self> {
+        let charge = charge(gate, length);
+        if !gate.bytes.take(charge) {
+            gate.counters.quota_refusals.up();
+            return None;
+        }
+        let memory = if length <= gate.blocks.size() {
+            gate.blocks.take().map(Memory::Block)
         } else {
-            Memory::Pool(try_zeroed(length)?)
+            try_zeroed(length).map(Memory::Pool)
         };
-        Some(Self { memory, length })
+        if memory.is_none() {
+            gate.bytes.give_back(charge);
+        }
+        Some(Self {
+            gate,
+            memory: memory?,
+            length,
+        })
     }
 
     /// A copy of `bytes`. IRQL and failure as above.
-    pub fn copy_of(blocks: &Lookaside, bytes: &[u8]) -> Option<Self> {
-        let mut buffer = Self::zeroed(blocks, bytes.len())?;
+    pub fn copy_of(gate: &'static Gate, bytes: &[u8]) -> Option<Self> {
+        let mut buffer = Self::zeroed(gate, bytes.len())?;
         for (place, byte) in buffer.bytes_mut().iter_mut().zip(bytes) {
             *place = *byte;
         }
@@ -62,5 +73,11 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.bytes_mut().zeroize();
+        self.gate.bytes.give_back(charge(self.gate, self.length));
     }
+}
+
+/// What a buffer costs: a block is a block, however little of it is used.
+fn charge(gate: &Gate, length: usize) -> usize {
+    length.max(gate.blocks.size())
 }

@@ -8,11 +8,14 @@ use crate::{
     operation::{self, Operation, Work},
     pending::Pending,
     session::finish_deletion,
-    sspi::{self, is_valid},
+    sspi::{self, Lent, is_valid},
 };
 use alloc::boxed::Box;
 use tlsgate_protocol::{NtStatus, SecurityStatus, SessionId};
-use wdk_sys::ntddk::{DeleteSecurityContext, SspiDeleteSecurityContextAsync};
+use wdk_sys::{
+    SecHandle,
+    ntddk::{DeleteSecurityContext, SspiDeleteSecurityContextAsync},
+};
 
 /// Dispatch, at PASSIVE_LEVEL. The id is void at once; the request pends until the context is
 /// deleted, which waits for every use that is open.
@@ -36,27 +39,26 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: SessionId) -> Don
 }
 
 /// Deletes the context if there is one, then the rest. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(mut operation: Box<Operation>) {
+pub fn step(operation: Box<Operation>) {
     let gate = operation.gate();
-    let Work::Delete { deletion, result } = operation.work() else {
-        return operation.end();
+    let mut operation = Lent::new(operation);
+    let Work::Delete { deletion, result } = operation.get().work() else {
+        return operation.reclaim().end();
     };
     if let Some(result) = *result {
-        return finish(operation, result);
+        return finish(operation.reclaim(), result);
     }
-    // Kept beside the operation, which may be gone before the call returns.
+    // Kept beside the operation, which may be gone before this function returns.
     let session = deletion.holder().clone();
     let parts = deletion.parts();
     if !is_valid(&parts.handle) {
-        return finish(operation, SecurityStatus::SEC_E_OK);
+        return finish(operation.reclaim(), SecurityStatus::SEC_E_OK);
     }
     let handle = &raw mut parts.handle;
     let Some(ready) = gate.ready(&mut parts.asynchronous) else {
-        // Reuse was refused and there is no memory for a fresh async context. Closing must not
-        // fail: the synchronous function blocks this issuer, which is the lesser evil.
-        // SAFETY: the handle is valid, and the deletion has it alone.
-        let result = sspi::status(unsafe { DeleteSecurityContext(handle) });
-        return finish(operation, result);
+        // Reuse was refused, and there is no memory for a fresh async context.
+        let result = without_async_context(handle);
+        return finish(operation.reclaim(), result);
     };
     let call = |context| {
         // SAFETY: the addresses stay until the callback; see below.
@@ -65,12 +67,21 @@ pub fn step(mut operation: Box<Operation>) {
     // SAFETY: one call; the handle lies in the session, which the operation's right keeps.
     let issued = unsafe { ready.issue(operation, call) };
     drop(session);
-    if let Some((mut operation, status)) = operation::issued(gate, issued) {
-        if let Work::Delete { deletion, .. } = operation.work() {
-            gate.quarantine(deletion.parts().asynchronous.take());
-        }
-        finish(operation, status);
+    if let Some((mut operation, _refused)) = operation::settle(gate, issued) {
+        let Work::Delete { deletion, .. } = operation.work() else {
+            return operation.end();
+        };
+        let parts = deletion.parts();
+        gate.quarantine(parts.asynchronous.take());
+        let result = without_async_context(&raw mut parts.handle);
+        finish(operation, result);
     }
+}
+
+/// Closing must not fail: the synchronous function blocks this issuer, which is the lesser evil.
+fn without_async_context(handle: *mut SecHandle) -> SecurityStatus {
+    // SAFETY: the handle is valid, and the deletion has it alone.
+    sspi::status(unsafe { DeleteSecurityContext(handle) })
 }
 
 fn finish(mut operation: Box<Operation>, result: SecurityStatus) {

@@ -60,8 +60,9 @@ pub unsafe fn create(driver: WDFDRIVER) -> Result<(), NtStatus> {
     unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, &SDDL, &callbacks) }
 }
 
-/// The belongings of the handle that a request came over. IRQL: up to DISPATCH_LEVEL.
-pub fn handle_of(request: &Request) -> Option<ManuallyDrop<Shared<Handle>>> {
+/// The belongings of the handle that a request came over. An owner of its own: the file object's
+/// goes with the request, at the latest. IRQL: up to DISPATCH_LEVEL.
+pub fn handle_of(request: &Request) -> Option<Shared<Handle>> {
     let file = request.file();
     if file.is_null() {
         return None;
@@ -133,13 +134,14 @@ unsafe extern "C" fn file_gone(file: WDFOBJECT) {
     }
 }
 
-/// A view of the file object's owner, which is not the viewer's to drop.
-fn belongings(file: WDFFILEOBJECT) -> Option<ManuallyDrop<Shared<Handle>>> {
+/// A further owner of what the file object owns.
+fn belongings(file: WDFFILEOBJECT) -> Option<Shared<Handle>> {
     // SAFETY: every file object of the device has this context; the callers hold the file object.
     let context = unsafe { FILE_CONTEXT.of(file.cast()) }?;
     let raw = context.0.load(Ordering::Acquire);
-    // SAFETY: null, or what `open` gave away; `ManuallyDrop` leaves the owner in place.
-    (!raw.is_null()).then(|| ManuallyDrop::new(unsafe { Shared::from_raw(raw) }))
+    // SAFETY: null, or what `open` gave away; `ManuallyDrop` leaves that owner in place.
+    let owner = (!raw.is_null()).then(|| ManuallyDrop::new(unsafe { Shared::from_raw(raw) }))?;
+    Some(Shared::clone(&owner))
 }
 
 /// What the framework's callbacks return.

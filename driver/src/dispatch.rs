@@ -77,11 +77,11 @@ fn dispatch(request: Request, output_length: usize, code: u32) -> Outcome {
     if handle.is_cleaned_up() {
         return refuse(request, NtStatus::STATUS_FILE_CLOSED);
     }
-    // The request's bytes are used in place until a reply is written or the request is pended;
-    // both consume it.
+    // The reply is written to the same memory: nothing below reads what was decoded in place once
+    // the request has been given to something that replies.
     let input: *const [u8] = request.input();
-    // SAFETY: the buffer lives until the request is completed. What is decoded is dropped or copied
-    // before that: ACCEPT copies its stream before it pends, the others own what they decoded.
+    // SAFETY: the buffer lives until the request is completed, which consumes it. ACCEPT looks at
+    // its stream and copies it first; the others own what they decoded.
     let input = unsafe { &*input };
     match Typed::decode(code, input, output_length) {
         Ok((_, typed)) => perform(&handle, request, &typed),

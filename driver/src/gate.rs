@@ -15,11 +15,22 @@ use core::{
     ptr,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
-use tlsgate_core::rundown::{Closed, Rundown};
+use tlsgate_core::{
+    budget::Budget,
+    rundown::{Closed, Rundown},
+};
 use tlsgate_protocol::NtStatus;
 
 /// Bytes of a look-aside block: what a leg's output starts with, and most inputs fit in.
 const BLOCK: usize = 8 * 1024;
+
+/// Bytes of tokens at a time, driver-wide: a caller cannot empty the nonpaged pool, not even with
+/// legs that wait behind a security subsystem that has stopped.
+const MOST_BYTES: usize = 512 * 1024 * 1024;
+
+/// Async contexts in quarantine: beyond that ksecdd is refusing calls as a matter of course, and no
+/// further session is made.
+const MOST_QUARANTINED: u64 = 1024;
 
 /// How long unload waits after the last callback has been heard of, for its `ret` (design,
 /// invariant 4). Nothing tells a driver that a thread has left its code; the last statement of the
@@ -32,6 +43,8 @@ pub struct Gate {
     pub issuers: Issuers,
     /// Blocks for tokens.
     pub blocks: Lookaside,
+    /// Bytes of tokens, driver-wide.
+    pub bytes: Budget<AtomicUsize>,
     /// Statistics.
     pub counters: Counters,
     /// Async contexts that may yet call back although their call was refused.
@@ -54,6 +67,7 @@ impl Gate {
         let gate = Self {
             issuers: Issuers::new()?,
             blocks: Lookaside::new(BLOCK)?,
+            bytes: Budget::new(MOST_BYTES),
             counters: Counters::default(),
             quarantine: SpinLock::new(None)?,
             alive: Rundown::new(),
@@ -94,9 +108,9 @@ impl Gate {
         while let Some(mut context) = quarantined {
             quarantined = context.next.take();
         }
-        GATE.store(ptr::null_mut(), Ordering::Release);
+        let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
-        drop(unsafe { Box::from_raw(ptr::from_ref(gate).cast_mut()) });
+        drop(unsafe { Box::from_raw(gate) });
     }
 
     /// Counts an operation. False when the driver is being unloaded.
@@ -128,6 +142,10 @@ impl Gate {
 
     /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
     pub fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
+        if self.counters.quarantined_live.get() >= MOST_QUARANTINED {
+            self.counters.quota_refusals.up();
+            return None;
+        }
         let context = AsyncContext::new()?;
         self.counters.async_contexts_live.up();
         Some(context)

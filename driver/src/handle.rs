@@ -24,6 +24,17 @@ pub struct Handle {
     /// The driver's gate.
     pub gate: &'static Gate,
     tables: SpinLock<Tables>,
+    /// The last field: its drop may let the driver be unloaded.
+    _alive: Alive,
+}
+
+/// Keeps the driver loaded: a handle's lock is the framework's to delete, after the driver's own.
+struct Alive(&'static Gate);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
 }
 
 struct Tables {
@@ -47,7 +58,16 @@ impl Handle {
             sessions: Table::new(MOST_SESSIONS),
             pending: Table::new(MOST_PENDING),
         })?;
-        Shared::try_new(Self { gate, tables }).map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+        if !gate.enter() {
+            return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
+        }
+        let alive = Alive(gate);
+        Shared::try_new(Self {
+            gate,
+            tables,
+            _alive: alive,
+        })
+        .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)
     }
 
     /// Gives up every request and closes every session and credential. What is inside ksecdd lives

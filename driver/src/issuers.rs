@@ -18,13 +18,16 @@ use core::{
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
-use tlsgate_core::queue::Queue;
+use tlsgate_core::queue::{Limits, Queue};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::PVOID;
 
 /// Operations inside ksecdd at a time. LSASS has few threads; what it is given beyond that waits
 /// there instead of here, where it can still be cancelled.
 const MOST_INSIDE: usize = 4096;
+
+/// Operations that exist at a time, one in reserve for each session and credential included.
+const MOST_OPERATIONS: usize = 256 * 1024;
 
 /// Most threads, whatever the number of processors.
 const MOST_THREADS: usize = 64;
@@ -50,7 +53,11 @@ impl Issuers {
     /// The framework has no locks.
     pub fn new() -> Result<Self, NtStatus> {
         Ok(Self {
-            queue: SpinLock::new(Queue::new(MOST_INSIDE))?,
+            queue: SpinLock::new(Queue::new(Limits {
+                registered: MOST_OPERATIONS,
+                inside: MOST_INSIDE,
+                issuers: MOST_THREADS,
+            }))?,
             work: Semaphore::new(),
             stopping: AtomicBool::new(false),
             threads: SpinLock::new(Vec::new())?,
@@ -71,6 +78,7 @@ impl Issuers {
             .lock()
             .try_reserve_exact(wanted)
             .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+        self.queue.lock().set_issuers(wanted);
         let context: PVOID = ptr::from_ref(gate).cast_mut().cast();
         for _ in 0..wanted {
             let thread = Thread::start(run, context)?;
@@ -110,33 +118,42 @@ impl Issuers {
     pub fn forget(&'static self, admitted: bool) {
         let mut queue = self.queue.lock();
         queue.unregister();
-        let wake = admitted && queue.leave();
-        drop(queue);
-        if wake {
-            Pin::static_ref(&self.work).release(1);
+        if admitted && queue.leave() {
+            self.wake(&mut queue);
         }
     }
 
     /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
     pub fn submit(&'static self, operation: Box<Operation>) {
-        let refused = self.queue.lock().wait(operation).err();
-        self.pushed(refused);
+        self.push(operation, Queue::wait);
     }
 
     /// Lets an admitted operation take its next step. IRQL: up to DISPATCH_LEVEL.
     pub fn go_on(&'static self, operation: Box<Operation>) {
-        let refused = self.queue.lock().go_on(operation).err();
-        self.pushed(refused);
+        self.push(operation, Queue::go_on);
     }
 
-    fn pushed(&'static self, refused: Option<Box<Operation>>) {
-        match refused {
-            None => Pin::static_ref(&self.work).release(1),
+    fn push(
+        &'static self,
+        operation: Box<Operation>,
+        push: impl FnOnce(&mut Queue<Box<Operation>>, Box<Operation>) -> Result<(), Box<Operation>>,
+    ) {
+        let mut queue = self.queue.lock();
+        match push(&mut queue, operation) {
+            Ok(()) => self.wake(&mut queue),
             // Cannot be: every operation is registered. Its memory is kept rather than freed, as
             // a call of it might be under way.
-            Some(operation) => {
+            Err(operation) => {
                 Box::leak(operation);
             }
+        }
+    }
+
+    /// Under the lock: as soon as it is let go, the operation that was pushed may be over, and the
+    /// driver with it.
+    fn wake(&'static self, queue: &mut Queue<Box<Operation>>) {
+        if queue.wake() {
+            Pin::static_ref(&self.work).release(1);
         }
     }
 
@@ -162,6 +179,7 @@ unsafe extern "C" fn run(context: PVOID) {
     let work = Pin::static_ref(&gate.issuers.work);
     loop {
         work.wait();
+        gate.issuers.queue.lock().woken();
         while let Some(operation) = gate.issuers.take() {
             operation.step();
         }

@@ -146,19 +146,23 @@ impl Operation {
     }
 }
 
-/// Counts what became of a call. Gives the operation back when the call was refused: its async
-/// context must go into quarantine.
-pub fn issued(
+/// Goes on after a call, on the issuer's thread. Gives the operation back when the call was
+/// refused: its async context must go into quarantine.
+pub fn settle(
     gate: &'static Gate,
     issued: Issued<Operation>,
 ) -> Option<(Box<Operation>, SecurityStatus)> {
     let counters = &gate.counters;
     counters.calls.up();
     match issued {
-        Issued::Accepted(When::Inline) => counters.completed_inline.up(),
-        Issued::Accepted(When::Early) => counters.completed_early.up(),
-        Issued::Accepted(When::Late) => counters.completed_late.up(),
-        Issued::RefusedYetCalledBack => counters.calls_refused.up(),
+        Issued::Pending => counters.completed_late.up(),
+        Issued::Completed(operation, status, when) => {
+            match when {
+                When::Inline => counters.completed_inline.up(),
+                When::Early => counters.completed_early.up(),
+            }
+            operation.completed(status);
+        }
         Issued::Refused(operation, status) => {
             counters.calls_refused.up();
             return Some((operation, status));

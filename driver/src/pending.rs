@@ -12,10 +12,11 @@ use crate::{
 };
 use alloc::boxed::Box;
 use core::{
+    mem::ManuallyDrop,
     ptr,
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
-use tlsgate_core::ticket::{Abandoned, Begin, Ticket};
+use tlsgate_core::ticket::{Abandoned, Begin, Completer, Ticket};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{WDFOBJECT, WDFREQUEST};
 
@@ -114,42 +115,58 @@ impl Pending {
     /// DISPATCH_LEVEL.
     pub fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) -> bool {
         self.forget();
-        if !self.ticket.claim() || !self.unmark() {
+        if !self.ticket.claim() {
             return false;
         }
-        // SAFETY: claimed and unmarked, so it is ours alone, once.
-        unsafe { self.request.complete(status, reply) };
-        true
+        let ours = self.unmark();
+        if ours {
+            // SAFETY: claimed and unmarked, so it is ours alone, once.
+            unsafe { self.request.complete(status, reply) };
+        }
+        ours
     }
 
     /// Gives the request up for another reason than its cancellation. IRQL: up to DISPATCH_LEVEL.
     pub fn give_up(&self, status: NtStatus) {
         if self.ticket.claim() && self.unmark() {
-            self.abandon();
+            self.abandoned(|ticket| ticket.abandon());
             // SAFETY: claimed and unmarked, so it is ours alone, once.
             unsafe { self.request.complete(status, |_| 0) };
         }
     }
 
-    /// The claimant takes the cancelable mark off. False if the cancel callback completes it.
+    /// The claimant takes the cancelable mark off. False if the request was cancelled: it is
+    /// completed by the later of claimant and cancel callback.
     fn unmark(&self) -> bool {
-        // SAFETY: `pend` marked it, and only the ticket's claimant comes here.
+        // SAFETY: `pend` marked it, only the ticket's claimant comes here, and the cancel callback
+        // does not complete a request that is claimed before its unmark has failed.
         let ours = unsafe { self.request.unmark_cancelable() };
         if ours {
             drop(take_pending(self.request.handle()));
+        } else if self.ticket.unmark_failed() == Completer::Me {
+            self.complete_cancelled();
         }
         ours
     }
 
+    /// For the later of claimant and cancel callback.
+    fn complete_cancelled(&self) {
+        drop(take_pending(self.request.handle()));
+        // SAFETY: the ticket gave the completion to the caller, once.
+        unsafe { self.request.complete(NtStatus::STATUS_CANCELLED, |_| 0) };
+    }
+
     /// The operation is no longer wanted; its session, if any, has lost a reply and is of no use.
-    fn abandon(&self) {
+    fn abandoned(&self, how: impl FnOnce(&Ticket<AtomicUsize>) -> Abandoned) {
         let counters = &self.handle.gate.counters;
         counters.cancelled.up();
         if let Some(session) = &self.session {
             session.fail();
         }
-        if self.ticket.abandon() == Abandoned::Orphaned {
-            counters.orphans_live.up();
+        // Counted first: the operation's return may take it off at once.
+        counters.orphans_live.up();
+        if how(&self.ticket) == Abandoned::Waiting {
+            counters.orphans_live.down();
         }
     }
 
@@ -196,19 +213,34 @@ pub unsafe extern "C" fn request_gone(request: WDFOBJECT) {
     }
 }
 
-/// EvtRequestCancel: KMDF gives this the completion. IRQL: up to DISPATCH_LEVEL, any thread.
+/// EvtRequestCancel. IRQL: up to DISPATCH_LEVEL, any thread.
 ///
 /// # Safety
 ///
 /// Called by the framework, with a request that was marked by [`Pending::pend`].
 unsafe extern "C" fn cancelled(request: WDFREQUEST) {
-    let Some(pending) = take_pending(request) else {
+    let Some(pending) = view_pending(request) else {
         return;
     };
     pending.forget();
-    pending.abandon();
-    // SAFETY: the cancel callback completes the request; a claimant's unmark has failed, or fails.
-    unsafe { pending.request.complete(NtStatus::STATUS_CANCELLED, |_| 0) };
+    let mut completer = Completer::TheOther;
+    pending.abandoned(|ticket| {
+        let (who, place) = ticket.cancelled();
+        completer = who;
+        place
+    });
+    if completer == Completer::Me {
+        pending.complete_cancelled();
+    }
+}
+
+/// A further owner, for the cancel callback: the first stays until the request is completed, which
+/// does not happen before the callback has met the claimant in the ticket.
+fn view_pending(request: WDFREQUEST) -> Option<Shared<Pending>> {
+    let raw = context_of(request)?.pending.load(Ordering::Acquire);
+    // SAFETY: null, or an owner that `pend` gave away and that is still there, see above.
+    let owner = (!raw.is_null()).then(|| ManuallyDrop::new(unsafe { Shared::from_raw(raw) }))?;
+    Some(Shared::clone(&owner))
 }
 
 fn take_pending(request: WDFREQUEST) -> Option<Shared<Pending>> {

@@ -43,12 +43,14 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
     let sizes = match Session::stream_sizes(&context) {
         Ok(sizes) => sizes,
         Err(status) => {
+            drop(right);
             return done(request, &RecordResult::failed(status));
         }
     };
     let room = request.output();
     // The whole worst case before the context is touched: a sealed record cannot be sealed again.
     let Some((header, data, trailer)) = layout(room, &sizes, record.length) else {
+        drop(right);
         return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
     };
     let mut buffers = RecordBuffers::to_seal(header, data, trailer);
@@ -83,6 +85,7 @@ pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> 
         .get_mut(RECORD_OFFSET..)
         .and_then(|bytes| bytes.get_mut(..record.length))
     else {
+        drop(right);
         return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
     };
     let start = bytes.as_ptr();
@@ -231,6 +234,12 @@ fn done(mut request: Request, result: &RecordResult) -> Done {
         missing: number(result.missing),
     };
     let written = write(room, head.as_bytes());
+    // What was sent to be sealed does not come back.
+    if let Some(rest) = room.get_mut(written.saturating_add(produced)..)
+        && result.outcome == outcome::FAILED
+    {
+        rest.zeroize();
+    }
     request.complete(NtStatus::STATUS_SUCCESS, written.saturating_add(produced));
     Done::Completed
 }

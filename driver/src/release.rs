@@ -8,7 +8,7 @@ use crate::{
     memory::Shared,
     operation::{self, Operation, Work},
     pending::Pending,
-    sspi::is_valid,
+    sspi::{self, Lent, is_valid},
 };
 use alloc::boxed::Box;
 use tlsgate_core::rundown::Closed;
@@ -16,7 +16,10 @@ use tlsgate_protocol::{
     CredentialId, NtStatus, SecurityStatus,
     payload::{ReleaseReply, ReplyHead},
 };
-use wdk_sys::ntddk::SspiFreeCredentialsHandleAsync;
+use wdk_sys::{
+    SecHandle,
+    ntddk::{FreeCredentialsHandle, SspiFreeCredentialsHandleAsync},
+};
 use zerocopy::IntoBytes;
 
 /// Dispatch, at PASSIVE_LEVEL. The id is void at once; the request pends until the credential is
@@ -53,22 +56,25 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: CredentialId) -> 
 }
 
 /// Frees the handle if there is one, then the rest. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(mut operation: Box<Operation>) {
+pub fn step(operation: Box<Operation>) {
     let gate = operation.gate();
-    let Work::Free { freeing, result } = operation.work() else {
-        return operation.end();
+    let mut operation = Lent::new(operation);
+    let Work::Free { freeing, result } = operation.get().work() else {
+        return operation.reclaim().end();
     };
     if let Some(result) = *result {
-        return finish(operation, result);
+        return finish(operation.reclaim(), result);
     }
     let credential = freeing.credential().clone();
     let parts = freeing.parts();
     if !is_valid(&parts.handle) {
-        return finish(operation, SecurityStatus::SEC_E_OK);
+        return finish(operation.reclaim(), SecurityStatus::SEC_E_OK);
     }
     let handle = &raw mut parts.handle;
     let Some(ready) = gate.ready(&mut parts.asynchronous) else {
-        return finish(operation, SecurityStatus::SEC_E_INSUFFICIENT_MEMORY);
+        // Reuse was refused, and there is no memory for a fresh async context.
+        let result = without_async_context(handle);
+        return finish(operation.reclaim(), result);
     };
     let call = |context| {
         // SAFETY: the addresses stay until the callback; see below.
@@ -77,12 +83,21 @@ pub fn step(mut operation: Box<Operation>) {
     // SAFETY: one call; the handle lies in the credential, which the operation's right keeps.
     let issued = unsafe { ready.issue(operation, call) };
     drop(credential);
-    if let Some((mut operation, status)) = operation::issued(gate, issued) {
-        if let Work::Free { freeing, .. } = operation.work() {
-            gate.quarantine(freeing.parts().asynchronous.take());
-        }
-        finish(operation, status);
+    if let Some((mut operation, _refused)) = operation::settle(gate, issued) {
+        let Work::Free { freeing, .. } = operation.work() else {
+            return operation.end();
+        };
+        let parts = freeing.parts();
+        gate.quarantine(parts.asynchronous.take());
+        let result = without_async_context(&raw mut parts.handle);
+        finish(operation, result);
     }
+}
+
+/// Closing must not fail: the synchronous function blocks this issuer, which is the lesser evil.
+fn without_async_context(handle: *mut SecHandle) -> SecurityStatus {
+    // SAFETY: the handle is valid, and the freeing has it alone.
+    sspi::status(unsafe { FreeCredentialsHandle(handle) })
 }
 
 fn finish(mut operation: Box<Operation>, result: SecurityStatus) {

@@ -175,7 +175,11 @@ impl Leg {
             // A failed call may leave the buffer's length as it was: that is no token.
             Meaning::Fatal => Step::Reply(Outcome {
                 consumed: input.len(),
-                produced: if produced < self.capacity { produced } else { 0 },
+                produced: if produced < self.capacity {
+                    produced
+                } else {
+                    0
+                },
                 alert: result.alert,
                 ..Outcome::failed(result.status)
             }),

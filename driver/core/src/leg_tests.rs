@@ -120,9 +120,10 @@ fn a_fatal_status_keeps_token_and_alert_and_fails_the_session() {
 fn a_failed_call_that_left_the_buffer_alone_has_no_token() {
     let mut leg = Leg::new();
     let untouched = leg.capacity();
-    let Step::Reply(outcome) =
-        leg.after(TWO, &result(SecurityStatus::SEC_E_INTERNAL_ERROR, untouched, None))
-    else {
+    let Step::Reply(outcome) = leg.after(
+        TWO,
+        &result(SecurityStatus::SEC_E_INTERNAL_ERROR, untouched, None),
+    ) else {
         panic!("no reply");
     };
     assert_eq!(outcome.produced, 0);

@@ -6,11 +6,11 @@
 //! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
 //! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
 //! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
-//! * [`slot`]: exactly one of callback and refused call gets the operation back.
+//! * [`slot`]: the callback and its returning call meet; the later one goes on.
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd.
+//! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas.
 //! * [`table`]: generation-tagged ids.
 //!
 //! What several threads touch at once is a transition on one atomic word. Those types are generic
@@ -34,6 +34,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod budget;
 pub mod leg;
 pub mod queue;
 pub mod record;

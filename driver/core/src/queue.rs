@@ -14,25 +14,47 @@ pub struct Queue<T> {
     admitted: VecDeque<T>,
     registered: usize,
     inside: usize,
-    most_inside: usize,
+    /// Wake-ups that no issuer has heard yet.
+    wakes: usize,
+    limits: Limits,
+}
+
+/// What a queue lets happen at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Operations that exist.
+    pub registered: usize,
+    /// Operations inside ksecdd.
+    pub inside: usize,
+    /// Issuers: more wake-ups than that are of no use.
+    pub issuers: usize,
 }
 
 impl<T> Queue<T> {
     /// An empty queue; allocates nothing.
     #[must_use]
-    pub const fn new(most_inside: usize) -> Self {
+    pub const fn new(limits: Limits) -> Self {
         Self {
             waiting: VecDeque::new(),
             admitted: VecDeque::new(),
             registered: 0,
             inside: 0,
-            most_inside,
+            wakes: 0,
+            limits,
         }
     }
 
-    /// Makes room for one more operation. False when there is no memory.
+    /// Sets the number of issuers, once it is known.
+    pub const fn set_issuers(&mut self, issuers: usize) {
+        self.limits.issuers = issuers;
+    }
+
+    /// Makes room for one more operation. False when there are too many, or there is no memory.
     #[must_use]
     pub fn register(&mut self) -> bool {
+        if self.registered >= self.limits.registered {
+            return false;
+        }
         let wanted = self.registered.saturating_add(1);
         for queue in [&mut self.waiting, &mut self.admitted] {
             if queue
@@ -74,12 +96,28 @@ impl<T> Queue<T> {
         if let Some(operation) = self.admitted.pop_front() {
             return Some(operation);
         }
-        if self.inside >= self.most_inside {
+        if self.inside >= self.limits.inside {
             return None;
         }
         let operation = self.waiting.pop_front()?;
         self.inside = self.inside.saturating_add(1);
         Some(operation)
+    }
+
+    /// There is something to do. True if an issuer is to be woken: not when so many wake-ups are on
+    /// their way that every issuer will look after this. Issuers work until nothing is left.
+    #[must_use]
+    pub const fn wake(&mut self) -> bool {
+        let wanted = self.wakes < self.limits.issuers;
+        if wanted {
+            self.wakes = self.wakes.saturating_add(1);
+        }
+        wanted
+    }
+
+    /// An issuer has heard a wake-up.
+    pub const fn woken(&mut self) {
+        self.wakes = self.wakes.saturating_sub(1);
     }
 
     /// An admitted operation has ended. True if another may be admitted in its place: wake an
@@ -116,9 +154,35 @@ fn push<T>(queue: &mut VecDeque<T>, operation: T) -> Result<(), T> {
 mod tests {
     use super::*;
 
+    const LIMITS: Limits = Limits {
+        registered: 5,
+        inside: 2,
+        issuers: 2,
+    };
+
+    #[test]
+    fn wake_ups_are_bounded_by_the_issuers() {
+        let mut queue = Queue::<u8>::new(LIMITS);
+        assert_eq!(
+            [queue.wake(), queue.wake(), queue.wake()],
+            [true, true, false]
+        );
+        queue.woken();
+        assert_eq!([queue.wake(), queue.wake()], [true, false]);
+    }
+
+    #[test]
+    fn there_are_only_so_many_operations() {
+        let mut queue = Queue::<u8>::new(LIMITS);
+        assert!((0..5).all(|_| queue.register()));
+        assert!(!queue.register());
+        queue.unregister();
+        assert!(queue.register());
+    }
+
     #[test]
     fn only_so_many_are_inside_and_the_rest_keep_their_order() {
-        let mut queue = Queue::new(2);
+        let mut queue = Queue::new(LIMITS);
         for number in 0..4 {
             assert!(queue.register());
             queue.wait(number).unwrap();
@@ -143,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_was_not_registered_comes_back() {
-        let mut queue = Queue::new(1);
+        let mut queue = Queue::new(LIMITS);
         assert_eq!(queue.wait('x'), Err('x'));
     }
 }

@@ -1,24 +1,34 @@
-//! Exactly one of the callback and a refused call gets an operation back from ksecdd.
+//! A call inside ksecdd, and who goes on with its operation.
 //!
-//! The documentation says that a callback comes when the call returned `SEC_E_OK` and leaves open
-//! whether it can come when it did not. So both sides ask: the callback for whatever the slot
-//! holds, the issuer for the very call it made. A callback that finds nothing is counted and
-//! ignored.
+//! A callback may come before its call has returned, on any thread. Nothing documents that the
+//! async context, or what the call refers to, may be reused while the call itself has not returned.
+//! So the callback and the returning call meet here, and the later of the two goes on. A call that
+//! was refused gets its operation back at once; a callback that finds none is counted and ignored.
 
 use crate::word::Word;
 
-/// A call is inside ksecdd.
+/// A call was issued.
 const ARMED: usize = 1;
-/// The lowest bit of the number of calls so far.
-const ONE_CALL: usize = 2;
+/// Its callback has come.
+const CALLED_BACK: usize = 2;
+/// It has returned.
+const RETURNED: usize = 4;
 
-/// Whether an async context has a call inside ksecdd, and which.
+/// Whether an async context has a call inside ksecdd.
 #[derive(Debug)]
 pub struct CallSlot<W>(W);
 
-/// Names one call among all of a slot.
+/// What a callback is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call(usize);
+#[must_use]
+pub enum CalledBack {
+    /// The call has returned: go on with the operation.
+    GoOn,
+    /// The issuer goes on when the call has returned.
+    LeaveIt,
+    /// There is no call that this could be the callback of.
+    Stray,
+}
 
 impl<W: Word> CallSlot<W> {
     /// A slot without a call.
@@ -27,32 +37,41 @@ impl<W: Word> CallSlot<W> {
         Self(W::new(0))
     }
 
-    /// Marks the slot as holding a call; `None` when it holds one already.
+    /// Marks the slot as holding a call. False when it holds one already.
     #[must_use]
-    pub fn arm(&self) -> Option<Call> {
-        let step = |word: usize| (word & ARMED == 0).then(|| word.wrapping_add(ONE_CALL) | ARMED);
-        self.0
-            .update(step)
-            .ok()
-            .map(|word| Call(word.wrapping_add(ONE_CALL) | ARMED))
+    pub fn arm(&self) -> bool {
+        self.0.replace(0, ARMED).is_ok()
     }
 
-    /// For the callback: true if there was a call, which is now the caller's to finish.
-    #[must_use]
-    pub fn take_any(&self) -> bool {
-        self.0.clear(ARMED) & ARMED != 0
+    /// For the callback.
+    pub fn called_back(&self) -> CalledBack {
+        let step = |word| match word {
+            ARMED => Some(ARMED | CALLED_BACK),
+            word if word == ARMED | RETURNED => Some(0),
+            _ => None,
+        };
+        match self.0.update(step) {
+            Ok(ARMED) => CalledBack::LeaveIt,
+            Ok(_) => CalledBack::GoOn,
+            Err(_) => CalledBack::Stray,
+        }
     }
 
-    /// For the issuer of `call`: true if no callback took it, which now never finds it.
+    /// For the issuer of a call that was queued. True if its callback has come: go on with the
+    /// operation.
     #[must_use]
-    pub fn take(&self, call: Call) -> bool {
-        self.0.replace(call.0, call.0 & !ARMED).is_ok()
+    pub fn returned(&self) -> bool {
+        let step = |word| match word {
+            ARMED => Some(ARMED | RETURNED),
+            _ => Some(0),
+        };
+        self.0.update(step).is_ok_and(|before| before != ARMED)
     }
 
-    /// Whether `call` is still inside ksecdd. Only good for statistics: it may end at any time.
-    #[must_use]
-    pub fn is_pending(&self, call: Call) -> bool {
-        self.0.load() == call.0
+    /// For the issuer of a call that was refused: the operation is its own again, whatever a
+    /// callback has said or will say.
+    pub fn refused(&self) {
+        self.0.clear(usize::MAX);
     }
 }
 

@@ -47,8 +47,12 @@ pub fn unicode_string(text: &[u16]) -> UNICODE_STRING {
     UNICODE_STRING {
         Length: bytes,
         MaximumLength: bytes,
-        // The kernel only reads through these strings.
-        Buffer: text.as_ptr().cast_mut(),
+        // The kernel only reads through these strings. An empty one has no address.
+        Buffer: if text.is_empty() {
+            ptr::null_mut()
+        } else {
+            text.as_ptr().cast_mut()
+        },
     }
 }
 

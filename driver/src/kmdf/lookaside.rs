@@ -81,8 +81,8 @@ impl Lookaside {
 
 impl Drop for Lookaside {
     fn drop(&mut self) {
-        // SAFETY: made by `new`; blocks are children of the list, and none is left: the driver's
-        // operations are gone before the gate that owns the list.
+        // SAFETY: made by `new`; no block is left: the driver's operations are gone before the gate
+        // that owns the list.
         unsafe { object::delete(self.list.cast()) };
     }
 }

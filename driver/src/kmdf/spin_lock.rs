@@ -7,6 +7,7 @@ use super::{call::wdf, object};
 use crate::nt;
 use core::{
     cell::UnsafeCell,
+    marker::PhantomData,
     ops::{Deref, DerefMut},
     ptr,
 };
@@ -53,7 +54,7 @@ impl<T> SpinLock<T> {
                 self.lock
             ));
         };
-        Guard(self)
+        Guard(self, PhantomData)
     }
 }
 
@@ -64,8 +65,8 @@ impl<T> Drop for SpinLock<T> {
     }
 }
 
-/// The lock is held.
-pub struct Guard<'a, T>(&'a SpinLock<T>);
+/// The lock is held, by this thread.
+pub struct Guard<'a, T>(&'a SpinLock<T>, PhantomData<*mut ()>);
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;

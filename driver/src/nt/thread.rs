@@ -1,10 +1,11 @@
 //! System threads of the driver's own, joined before it is unloaded.
 
 use super::{KERNEL_MODE, check, event};
-use core::{ffi::c_void, ptr};
+use crate::kmdf::size;
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
-    HANDLE, LARGE_INTEGER, PVOID,
+    HANDLE, LARGE_INTEGER, OBJ_KERNEL_HANDLE, OBJECT_ATTRIBUTES, PVOID,
     ntddk::{
         KeDelayExecutionThread, KeQueryActiveProcessorCountEx, ObReferenceObjectByHandle,
         ObfDereferenceObject, PsCreateSystemThread, PsGetCurrentThreadId, ZwClose,
@@ -33,6 +34,11 @@ impl Thread {
     ///
     /// What `PsCreateSystemThread` says.
     pub fn start(routine: Routine, context: PVOID) -> Result<Self, NtStatus> {
+        // SAFETY: integers and nullable pointers: all zeros is a value.
+        let mut attributes: OBJECT_ATTRIBUTES = unsafe { MaybeUninit::zeroed().assume_init() };
+        attributes.Length = size::<OBJECT_ATTRIBUTES>();
+        // Not in the handle table of whatever process this runs in.
+        attributes.Attributes = OBJ_KERNEL_HANDLE;
         let mut handle: HANDLE = ptr::null_mut();
         // SAFETY: `handle` is ours to write; `routine` is code of this image, which stays until
         // the thread has been joined.
@@ -40,7 +46,7 @@ impl Thread {
             PsCreateSystemThread(
                 &raw mut handle,
                 SYNCHRONIZE,
-                ptr::null_mut(),
+                &raw mut attributes,
                 ptr::null_mut(),
                 ptr::null_mut(),
                 Some(routine),

@@ -8,8 +8,9 @@
 //!   `SspiGetAsyncCallStatus`, in the callback;
 //! * it is freed only when no call is inside and the last callback has been invoked.
 //!
-//! There is no cancel. Whether a refused call can call back is not documented: the operation goes
-//! to whoever asks first (`tlsgate_core::slot`), and the caller must [quarantine] the context.
+//! There is no cancel. The operation is gone on with when the callback has come *and* the call has
+//! returned (`tlsgate_core::slot`): that a context may be reused before is documented nowhere. Nor
+//! is whether a refused call can call back: the caller must [quarantine] its context.
 //!
 //! [quarantine]: crate::gate::Gate::quarantine
 
@@ -17,12 +18,11 @@ use super::status;
 use crate::{memory::Shared, nt};
 use alloc::boxed::Box;
 use core::{
-    cell::UnsafeCell,
     ffi::c_void,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering},
 };
-use tlsgate_core::slot::{Call, CallSlot};
+use tlsgate_core::slot::{CallSlot, CalledBack};
 use tlsgate_protocol::SecurityStatus;
 use wdk_sys::{
     SECURITY_STATUS, SspiAsyncContext,
@@ -34,8 +34,9 @@ use wdk_sys::{
 
 /// An operation that can be inside ksecdd.
 pub trait Completed: Send {
-    /// A call has completed with `status`. Runs in SSPI's callback: any thread, IRQL up to
-    /// DISPATCH_LEVEL. Must not issue, wait or impersonate.
+    /// A call has completed with `status`. Runs in SSPI's callback, on any thread, at any IRQL up to
+    /// DISPATCH_LEVEL; or on the issuer's, when the call completed before it returned. Must not
+    /// issue, wait or impersonate.
     fn completed(self: Box<Self>, status: SecurityStatus);
 
     /// A callback came and no operation was inside.
@@ -51,13 +52,14 @@ pub struct AsyncContext<T: Completed> {
     pub next: Option<Box<Self>>,
 }
 
-/// What the callback finds: it outlives the async context for as long as a call's issuer is still
-/// on its way out.
+/// What a call and its callback share. Counted, as either may be the last to look at it.
 struct Block<T> {
     slot: CallSlot<AtomicUsize>,
-    /// The operation of the call that the slot holds.
-    operation: UnsafeCell<Option<Box<T>>>,
-    /// The thread that the last callback ran on.
+    /// The operation of the call that the slot holds; null when there is none.
+    operation: AtomicPtr<T>,
+    /// The status that the last callback found.
+    status: AtomicI32,
+    /// The thread that it ran on.
     called_back_on: AtomicUsize,
 }
 
@@ -65,30 +67,27 @@ struct Block<T> {
 unsafe impl<T: Completed> Send for AsyncContext<T> {}
 // SAFETY: as above.
 unsafe impl<T: Completed> Sync for AsyncContext<T> {}
-// SAFETY: the operation is reached only by whoever armed or took the slot.
-unsafe impl<T: Send> Send for Block<T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Sync for Block<T> {}
+/// An operation for a call: on loan, its memory stays where it is while raw addresses in it are
+/// passed around.
+pub struct Lent<T>(NonNull<T>);
 
 /// What became of a call.
 pub enum Issued<T> {
-    /// It was queued; the callback has the operation, or had it already.
-    Accepted(When),
-    /// It was refused: the operation is back, and no callback will find it.
+    /// It was queued, and its callback goes on with the operation.
+    Pending,
+    /// It was queued, and has completed with this status before it returned.
+    Completed(Box<T>, SecurityStatus, When),
+    /// It was refused with this status. Whether it may yet call back is not documented.
     Refused(Box<T>, SecurityStatus),
-    /// It was refused, and a callback took the operation all the same.
-    RefusedYetCalledBack,
 }
 
-/// When a queued call completed, as its issuer saw it.
+/// When a call completed that had completed before it returned.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Before it returned, on the issuing thread.
+    /// On the issuing thread.
     Inline,
-    /// Before it returned, on another thread.
+    /// On another thread.
     Early,
-    /// Not before it returned.
-    Late,
 }
 
 /// A context made ready for one call.
@@ -102,7 +101,8 @@ impl<T: Completed> AsyncContext<T> {
     pub fn new() -> Option<Self> {
         let block = Block {
             slot: CallSlot::new(),
-            operation: UnsafeCell::new(None),
+            operation: AtomicPtr::new(ptr::null_mut()),
+            status: AtomicI32::new(0),
             called_back_on: AtomicUsize::new(0),
         };
         let block = Shared::try_new(block).ok()?;
@@ -152,9 +152,28 @@ impl<T: Completed> Drop for AsyncContext<T> {
     }
 }
 
+impl<T> Lent<T> {
+    /// Lends an operation.
+    pub fn new(operation: Box<T>) -> Self {
+        Self(NonNull::from(Box::leak(operation)))
+    }
+
+    /// The operation, before the call.
+    pub fn get(&mut self) -> &mut T {
+        // SAFETY: leaked by `new`; nothing else refers to it before the call.
+        unsafe { self.0.as_mut() }
+    }
+
+    /// Takes it back when there is no call after all.
+    pub fn reclaim(self) -> Box<T> {
+        // SAFETY: leaked by `new`, and `self` is its only owner.
+        unsafe { Box::from_raw(self.0.as_ptr()) }
+    }
+}
+
 impl<T: Completed> Ready<T> {
     /// Makes one call of the family. `operation` owns everything whose address the call gets; it
-    /// is gone from here until the callback, or until it comes back refused.
+    /// is gone from here until the callback, or until it comes back.
     ///
     /// # IRQL
     ///
@@ -166,50 +185,44 @@ impl<T: Completed> Ready<T> {
     /// it passes lies in `operation`'s own heap memory, or in what `operation` keeps alive.
     pub unsafe fn issue(
         self,
-        operation: Box<T>,
+        operation: Lent<T>,
         call: impl FnOnce(*mut SspiAsyncContext) -> SECURITY_STATUS,
     ) -> Issued<T> {
-        let thread = nt::thread::current();
-        // SAFETY: the slot is idle (the use right is ours), so the cell is ours.
-        unsafe { self.block.operation.get().write(Some(operation)) };
-        let Some(armed) = self.block.slot.arm() else {
-            // Cannot be: the slot is idle. Treated as a refusal all the same.
-            return match self.block.take_operation() {
-                Some(operation) => Issued::Refused(operation, SecurityStatus::SEC_E_INTERNAL_ERROR),
-                None => Issued::RefusedYetCalledBack,
-            };
-        };
+        self.block
+            .operation
+            .store(operation.0.as_ptr(), Ordering::Release);
+        if !self.block.slot.arm() {
+            // Cannot be: the use right of the context is ours, so no call is inside.
+            return self.get_back(|operation| {
+                Issued::Refused(operation, SecurityStatus::SEC_E_INTERNAL_ERROR)
+            });
+        }
         let queued = status(call(self.raw.as_ptr()));
-        // From here on the async context may be gone; the block is kept by `self`.
-        if queued == SecurityStatus::SEC_E_OK {
-            return Issued::Accepted(self.when(armed, thread));
+        if queued != SecurityStatus::SEC_E_OK {
+            self.block.slot.refused();
+            return self.get_back(|operation| Issued::Refused(operation, queued));
         }
-        if !self.block.slot.take(armed) {
-            return Issued::RefusedYetCalledBack;
+        if !self.block.slot.returned() {
+            // From here on the operation, the session and the async context may be gone.
+            return Issued::Pending;
         }
-        match self.block.take_operation() {
-            Some(operation) => Issued::Refused(operation, queued),
-            None => Issued::RefusedYetCalledBack,
-        }
+        let inline = self.block.called_back_on.load(Ordering::Relaxed) == nt::thread::current();
+        let when = if inline { When::Inline } else { When::Early };
+        let found = SecurityStatus(self.block.status.load(Ordering::Relaxed));
+        self.get_back(|operation| Issued::Completed(operation, found, when))
     }
 
-    /// Only good for statistics: a next call may have been made meanwhile.
-    fn when(&self, armed: Call, thread: usize) -> When {
-        if self.block.slot.is_pending(armed) {
-            When::Late
-        } else if self.block.called_back_on.load(Ordering::Relaxed) == thread {
-            When::Inline
-        } else {
-            When::Early
-        }
+    fn get_back(&self, wrap: impl FnOnce(Box<T>) -> Issued<T>) -> Issued<T> {
+        self.block.take_operation().map_or(Issued::Pending, wrap)
     }
 }
 
 impl<T> Block<T> {
-    /// The operation, for whoever has just taken the slot.
+    /// The operation, for whoever goes on with it.
     fn take_operation(&self) -> Option<Box<T>> {
-        // SAFETY: the slot was taken by the caller alone, so the cell is the caller's.
-        unsafe { &mut *self.operation.get() }.take()
+        let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: null, or what was leaked for this call, taken back once.
+        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
     }
 }
 
@@ -221,18 +234,21 @@ impl<T> Block<T> {
 unsafe extern "C" fn notify<T: Completed>(context: *mut SspiAsyncContext, data: *mut c_void) {
     // SAFETY: the block lives while the async context may call back.
     let block = unsafe { &*data.cast::<Block<T>>() };
+    // SAFETY: ksecdd calls back with a live context.
+    let result = status(unsafe { SspiGetAsyncCallStatus(context) });
+    block.status.store(result.0, Ordering::Relaxed);
     block
         .called_back_on
         .store(nt::thread::current(), Ordering::Relaxed);
-    if !block.slot.take_any() {
-        T::stray();
-        return;
-    }
-    let operation = block.take_operation();
-    // SAFETY: the context is alive: its operation, which has just been taken, keeps it.
-    let result = status(unsafe { SspiGetAsyncCallStatus(context) });
-    if let Some(operation) = operation {
-        // The last statement: from here on the context may be reused, or gone.
-        operation.completed(result);
+    match block.slot.called_back() {
+        CalledBack::GoOn => {
+            if let Some(operation) = block.take_operation() {
+                // The last statement: from here on the context may be reused, or gone.
+                operation.completed(result);
+            }
+        }
+        // The issuer has the operation as soon as it is told so: nothing may follow.
+        CalledBack::LeaveIt => {}
+        CalledBack::Stray => T::stray(),
     }
 }

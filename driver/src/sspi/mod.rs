@@ -19,7 +19,7 @@ mod buffers;
 pub mod schannel;
 mod security_context;
 
-pub use async_context::{AsyncContext, Completed, Issued, Ready, When};
+pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
 pub use security_context::{Deletion, Exclusive, Holder, SecurityContext, SharedUse, close};
@@ -34,9 +34,10 @@ pub const INVALID_HANDLE: SecHandle = SecHandle {
     dwUpper: u64::MAX,
 };
 
-/// `SecIsValidHandle`: neither word is all ones.
+/// `SecIsValidHandle` (neither word is all ones), and not zeroed by a call that made nothing.
 pub const fn is_valid(handle: &SecHandle) -> bool {
-    handle.dwLower != u64::MAX && handle.dwUpper != u64::MAX
+    let is_zero = handle.dwLower == 0 && handle.dwUpper == 0;
+    handle.dwLower != u64::MAX && handle.dwUpper != u64::MAX && !is_zero
 }
 
 /// ksecdd's word for a status.

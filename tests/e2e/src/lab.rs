@@ -37,7 +37,10 @@ impl Lab {
                 new_certificate(&machine)?
             }
         };
-        let lab = Self { machine, thumbprint };
+        let lab = Self {
+            machine,
+            thumbprint,
+        };
         progress("installing the driver");
         lab.install()?;
         Ok(lab)
@@ -61,7 +64,10 @@ impl Lab {
     ///
     /// It failed.
     pub fn install(&self) -> Result<()> {
-        self.machine.run(PROGRAM, &["install"])?.success().context("tlsgate install")?;
+        self.machine
+            .run(PROGRAM, &["install"])?
+            .success()
+            .context("tlsgate install")?;
         Ok(())
     }
 
@@ -71,7 +77,10 @@ impl Lab {
     ///
     /// It failed, or a rule was broken, or the driver left something in ksecdd.
     pub fn uninstall(&self) -> Result<()> {
-        self.machine.run(PROGRAM, &["uninstall"])?.success().context("tlsgate uninstall")?;
+        self.machine
+            .run(PROGRAM, &["uninstall"])?
+            .success()
+            .context("tlsgate uninstall")?;
         self.machine.check()
     }
 
@@ -160,8 +169,19 @@ fn existing_certificate(machine: &Machine) -> Result<Option<String>> {
 
 fn new_certificate(machine: &Machine) -> Result<String> {
     // The stand-in reads the key out of the store; Windows uses a key in place.
-    let arguments = ["cert", "new", "--name", NAME, "--ip", "127.0.0.1", "--exportable"];
-    let output = machine.run(PROGRAM, &arguments)?.success().context("tlsgate cert new")?;
+    let arguments = [
+        "cert",
+        "new",
+        "--name",
+        NAME,
+        "--ip",
+        "127.0.0.1",
+        "--exportable",
+    ];
+    let output = machine
+        .run(PROGRAM, &arguments)?
+        .success()
+        .context("tlsgate cert new")?;
     let thumbprint = output.stdout.trim();
     ensure!(thumbprint.len() == 40, "not a thumbprint: {thumbprint}");
     Ok(thumbprint.to_owned())

@@ -5,6 +5,6 @@ mod lab;
 mod peer;
 mod server;
 
-pub use lab::Lab;
+pub use lab::{Lab, PROGRAM};
 pub use peer::{curl, openssl_client};
 pub use server::Server;

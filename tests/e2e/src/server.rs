@@ -19,14 +19,35 @@ impl Server {
     ///
     /// It does not start.
     pub fn start(lab: &Lab, alpn: &str) -> Result<Self> {
-        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0", "--cert", lab.thumbprint()];
-        if !alpn.is_empty() {
-            arguments.extend(["--alpn", alpn]);
-        }
+        let further: &[&str] = if alpn.is_empty() {
+            &[]
+        } else {
+            &["--alpn", alpn]
+        };
+        Self::start_with(lab, further)
+    }
+
+    /// The same with these further arguments.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start_with(lab: &Lab, further: &[&str]) -> Result<Self> {
+        let mut arguments = vec![
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--cert",
+            lab.thumbprint(),
+        ];
+        arguments.extend(further);
         arguments.push("--until-stdin-closes");
         let running = lab.machine().spawn(PROGRAM, &arguments)?;
         let address = running.line_after("listening on ")?;
-        let address = address.trim().parse().with_context(|| format!("not an address: {address}"))?;
+        let address = address
+            .trim()
+            .parse()
+            .with_context(|| format!("not an address: {address}"))?;
         Ok(Self { running, address })
     }
 

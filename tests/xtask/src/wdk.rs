@@ -202,6 +202,8 @@ fn rust_flags(layout: &Layout) -> Vec<String> {
         "-Ctarget-feature=+crt-static".to_owned(),
         // The image depends on its sources alone: no time stamp, no path of this machine.
         "-Clink-arg=/Brepro".to_owned(),
+        // Nor a debug directory: its identity is that of a PDB, which names the object files.
+        "-Clink-arg=/DEBUG:NONE".to_owned(),
         format!("--remap-path-prefix={}=tlsgate", layout.root().display()),
     ]
 }

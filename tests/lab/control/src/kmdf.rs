@@ -36,9 +36,9 @@ pub enum Answer {
 pub struct Switches {
     /// Threads that call the driver.
     pub workers: usize,
-    /// On the close of a handle, cancel its requests before `EvtFileCleanup`: the I/O manager does so when
-    /// the process dies. Otherwise, as for `CloseHandle`, only `EvtFileCleanup` tells the driver, and the
-    /// framework cancels nothing but what is still queued.
+    /// On the close of a handle, cancel its requests before `EvtFileCleanup`: the I/O manager does
+    /// so when the process dies. Otherwise, as for `CloseHandle`, only `EvtFileCleanup` tells the
+    /// driver, and the framework cancels nothing but what is still queued.
     pub cancel_before_cleanup: bool,
     /// The IRQL of `EvtRequestCancel` and `EvtTimerFunc`.
     pub callback_irql: CallbackIrql,
@@ -91,8 +91,8 @@ pub enum Presentation {
 pub enum Caller {
     /// The process's primary token.
     Primary,
-    /// An impersonation token of this `SECURITY_IMPERSONATION_LEVEL`: 0 anonymous, 1 identification,
-    /// 2 impersonation, 3 delegation.
+    /// An impersonation token of this `SECURITY_IMPERSONATION_LEVEL`: 0 anonymous, 1
+    /// identification, 2 impersonation, 3 delegation.
     Impersonating(u8),
 }
 

@@ -89,6 +89,7 @@ pub enum Function {
     UnsealMessage,
     FreeContextBuffer,
     DeleteSecurityContext,
+    FreeCredentialsHandle,
 }
 
 /// How the stand-in behaves where the documents leave it open.

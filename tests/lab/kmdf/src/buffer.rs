@@ -1,5 +1,5 @@
-//! The METHOD_BUFFERED system buffer that a driver sees: a fenced copy, which tells who writes past its
-//! end or after completion.
+//! The METHOD_BUFFERED system buffer that a driver sees: a fenced copy, which tells who writes past
+//! its end or after completion.
 
 use crate::{
     ffi::Out,
@@ -22,13 +22,14 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Copies the input of an IRP. As on Windows the buffer has room for the longer of both, and what the
-    /// input does not cover is old memory, not zeros.
+    /// Copies the input of an IRP. As on Windows the buffer has room for the longer of both, and
+    /// what the input does not cover is old memory, not zeros.
     pub fn new(irp: Irp, input: usize, output: usize) -> Self {
         let mut block = Block::new(input.max(output), FRESH);
         let source = irp.system_buffer() as *const u8;
         if input > 0 {
-            // SAFETY: Wine's system buffer holds the input's bytes as long as the IRP lives; the copy is as long.
+            // SAFETY: Wine's system buffer holds the input's bytes as long as the IRP lives; the
+            // copy is as long.
             unsafe { source.copy_to_nonoverlapping(block.bytes_mut().as_mut_ptr(), input) };
         }
         Self {
@@ -53,8 +54,8 @@ impl Buffer {
         }
         if information > 0 {
             let target = irp.system_buffer() as *mut u8;
-            // SAFETY: the caller has checked that the output is at least this long, and Wine's buffer is as long
-            // as the output.
+            // SAFETY: the caller has checked that the output is at least this long, and Wine's
+            // buffer is as long as the output.
             unsafe { target.copy_from_nonoverlapping(self.block.bytes().as_ptr(), information) };
         }
         self.block.bytes_mut().fill(FREED);

@@ -2,8 +2,8 @@
 
 use crate::{irql, spinlock, stop::stop, token};
 
-/// Calls into the driver at `level`. When it returns, the thread must be as it was before: same IRQL, no spin
-/// lock more, no impersonation.
+/// Calls into the driver at `level`. When it returns, the thread must be as it was before: same
+/// IRQL, no spin lock more, no impersonation.
 pub fn call<R>(name: &str, level: u8, callback: impl FnOnce() -> R) -> R {
     let outer = irql::set(level);
     let held = spinlock::held();

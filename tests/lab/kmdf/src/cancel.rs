@@ -35,7 +35,8 @@ pub fn called() -> u64 {
     CALLED.load(Ordering::Relaxed)
 }
 
-/// Makes an IRP cancelable; to be called in Wine's dispatch thread, on which cancellations come as well.
+/// Makes an IRP cancelable; to be called in Wine's dispatch thread, on which cancellations come as
+/// well.
 pub fn watch(request: &Ref<Request>) {
     let irp = request.irp;
     let pending = Pending {
@@ -45,7 +46,8 @@ pub fn watch(request: &Ref<Request>) {
     };
     lock(&PENDING).insert(irp, pending);
     irp.exchange_cancel_routine(routine as *const () as usize);
-    // Cancelled before there was a routine: nobody will call it, so take it out and act in its place.
+    // Cancelled before there was a routine: nobody will call it, so take it out and act in its
+    // place.
     if irp.is_cancelled() && irp.exchange_cancel_routine(0) != 0 {
         if let Some(pending) = lock(&PENDING).get_mut(&irp) {
             pending.routine_over = true;
@@ -54,7 +56,8 @@ pub fn watch(request: &Ref<Request>) {
     }
 }
 
-/// The IRP's cancel routine: `IoCancelIrp` calls it with the cancel spin lock held, on Wine's dispatch thread.
+/// The IRP's cancel routine: `IoCancelIrp` calls it with the cancel spin lock held, on Wine's
+/// dispatch thread.
 extern "system" fn routine(_device: Device, irp: Irp) {
     irp.release_cancel_lock();
     let request = lock(&PENDING)
@@ -62,8 +65,8 @@ extern "system" fn routine(_device: Device, irp: Irp) {
         .map(|pending| pending.request.clone());
     let Some(request) = request else { return };
     cancel(&request);
-    // From here on nobody looks at the IRP for the sake of cancelling. If it was completed meanwhile,
-    // its end is ours to bring about.
+    // From here on nobody looks at the IRP for the sake of cancelling. If it was completed
+    // meanwhile, its end is ours to bring about.
     let late = {
         let mut pending = lock(&PENDING);
         let late = pending.get_mut(&irp).and_then(|pending| {
@@ -96,8 +99,8 @@ pub fn complete_irp(irp: Irp, status: i32, information: usize) {
     irp.complete(status, information);
 }
 
-/// Cancels a request as the framework does: what the driver never saw is completed; what it has marked
-/// goes to its `EvtRequestCancel`; of the rest it will learn when it asks.
+/// Cancels a request as the framework does: what the driver never saw is completed; what it has
+/// marked goes to its `EvtRequestCancel`; of the rest it will learn when it asks.
 pub fn cancel(request: &Ref<Request>) {
     let action = lock(&request.life).cancel();
     match action {

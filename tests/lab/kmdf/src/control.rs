@@ -4,13 +4,16 @@ use crate::{
     bind, dispatch,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
-    object, pool, reference, request, thread, token, unload, worker,
+    object, pool, reference, request,
+    stop::stop,
+    thread, token, unload, worker,
 };
 use std::{
+    fs,
     path::Path,
     sync::{
-        LazyLock, Once, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        LazyLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
     },
 };
 use tlsgate_lab_control::{
@@ -31,22 +34,28 @@ pub fn switches() -> Switches {
 
 /// The level for a callback that Windows may make at PASSIVE_LEVEL or DISPATCH_LEVEL.
 pub fn callback_irql() -> u8 {
-    static TURN: AtomicU64 = AtomicU64::new(0);
+    static TURN: AtomicBool = AtomicBool::new(false);
     match switches().callback_irql {
         CallbackIrql::Passive => PASSIVE,
-        CallbackIrql::Alternating if TURN.fetch_add(1, Ordering::Relaxed) % 2 == 0 => PASSIVE,
+        CallbackIrql::Alternating if TURN.fetch_xor(true, Ordering::Relaxed) => PASSIVE,
         CallbackIrql::Alternating | CallbackIrql::Dispatch => DISPATCH,
     }
 }
 
-/// Starts to answer questions, once in the life of the process.
+/// Starts to answer questions.
 pub fn start() {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        if let Err(error) = serve(Path::new(FOLDER), MODULE, |question| Ok(answer(question))) {
-            crate::stop::stop!("no-control", "{error:#}");
-        }
-    });
+    if let Err(error) = serve(Path::new(FOLDER), MODULE, |question| Ok(answer(question))) {
+        stop!("no-control", "{error:#}");
+    }
+}
+
+/// Takes the port's number away: to whoever waits, that is the sign that the driver has been
+/// unloaded and left nothing behind.
+pub fn finish() {
+    let file = Path::new(FOLDER).join(format!("{MODULE}.port"));
+    if let Err(error) = fs::remove_file(&file) {
+        stop!("no-control", "{}: {error}", file.display());
+    }
 }
 
 fn answer(question: Question) -> Answer {

@@ -37,8 +37,8 @@ unsafe extern "system" fn filter(pointers: *const EXCEPTION_POINTERS) -> i32 {
     stop_at("exception", &detail, &scan(stack))
 }
 
-/// What may be return addresses on the stack of the faulting thread: its words. Those that point into drivers are
-/// told; unwinding would need the tables of code that has just gone wrong.
+/// What may be return addresses on the stack of the faulting thread: its words. Those that point
+/// into drivers are told; unwinding would need the tables of code that has just gone wrong.
 fn scan(stack: u64) -> Vec<usize> {
     /// Words looked at; the stack of any thread is deeper than this.
     const WORDS: u64 = 256;

@@ -76,7 +76,8 @@ pub fn of(wdm: usize) -> Option<Ref<File>> {
     Some(object::find(handle))
 }
 
-/// The create request was completed with an error: no clean-up, no close ("Framework File Objects").
+/// The create request was completed with an error: no clean-up, no close ("Framework File
+/// Objects").
 pub fn refuse(file: &Ref<File>) {
     lock(&FILES).remove(&file.wdm);
     object::dispose(file.handle());
@@ -101,8 +102,8 @@ pub fn request_completed(file: &Ref<File>) {
     }
 }
 
-/// The last user handle was closed. Wine says so with `IRP_MJ_CLOSE`, whatever is pending; Windows sends
-/// `IRP_MJ_CLEANUP` first, and `IRP_MJ_CLOSE` when every request is completed.
+/// The last user handle was closed. Wine says so with `IRP_MJ_CLOSE`, whatever is pending; Windows
+/// sends `IRP_MJ_CLEANUP` first, and `IRP_MJ_CLOSE` when every request is completed.
 pub fn closed(wdm: usize) {
     let Some(handle) = lock(&FILES).remove(&wdm) else {
         return;
@@ -121,8 +122,8 @@ pub fn closed(wdm: usize) {
     });
 }
 
-/// `EvtFileCleanup` first, then whatever waits in queues is cancelled (`FxPkgGeneral::OnCleanup`). What the
-/// driver has is the driver's to complete, unless the I/O manager cancelled it: a switch.
+/// `EvtFileCleanup` first, then whatever waits in queues is cancelled (`FxPkgGeneral::OnCleanup`).
+/// What the driver has is the driver's to complete, unless the I/O manager cancelled it: a switch.
 fn clean_up(file: &Ref<File>) {
     if control::switches().cancel_before_cleanup {
         for request in request::of_file(file.handle()) {

@@ -1,5 +1,5 @@
-//! WDF handles: numbers that say their kind and are never used twice, so that a freed handle is told
-//! from one that never was. As addresses they are invalid on x64, so nobody reads through one.
+//! WDF handles: numbers that say their kind and are never used twice, so that a freed handle is
+//! told from one that never was. As addresses they are invalid on x64, so nobody reads through one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

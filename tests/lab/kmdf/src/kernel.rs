@@ -1,5 +1,6 @@
-//! The kernel functions that the driver gets instead of Wine's, and the IRQL up to which their reference pages
-//! (windows-driver-docs-ddi) allow them. What is not here and not harmless is refused when the driver loads.
+//! The kernel functions that the driver gets instead of Wine's, and the IRQL up to which their
+//! reference pages (windows-driver-docs-ddi) allow them. What is not here and not harmless is
+//! refused when the driver loads.
 
 use crate::{
     call, clock,
@@ -30,7 +31,7 @@ const HARMLESS: &[&str] = &[
 /// Functions of the kernel with the limit of their IRQL and what stands in for them.
 macro_rules! replacements {
     ($wanted:ident; $($name:ident <= $most:ident
-        => $target:path, ($($argument:ident: $type:ty),*) $(-> $result:ty)?;)+) => {
+        => $target:path, ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)+) => {
         $(if $wanted == stringify!($name) {
             extern "system" fn replacement($($argument: $type),*) $(-> $result)? {
                 let _call = call::enter(stringify!($name), $most);
@@ -54,16 +55,26 @@ pub fn replacement(name: &str) -> Option<usize> {
         KeQueryActiveProcessorCountEx <= ANY => clock::processors, (group: u16) -> u32;
         KeQueryUnbiasedInterruptTime <= ANY => clock::unbiased, () -> u64;
         KeReleaseSemaphore <= DISPATCH
-            => wait::release_semaphore, (semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
+            => wait::release_semaphore, (
+                semaphore: usize, increment: i32, adjustment: i32, wait: u8,
+            ) -> i32;
         KeSetEvent <= DISPATCH => wait::set_event, (event: usize, increment: i32, wait: u8) -> i32;
         KeWaitForSingleObject <= ANY
-            => wait::single, (object: usize, reason: i32, mode: i8, alertable: u8, timeout: In<i64>) -> NtStatus;
+            => wait::single, (
+                object: usize, reason: i32, mode: i8, alertable: u8, timeout: In<i64>,
+            ) -> NtStatus;
         KfRaiseIrql <= ANY => irql::raise, (level: u8) -> u8;
         ObReferenceObjectByHandle <= PASSIVE
-            => reference::by_handle, (handle: usize, access: u32, kind: usize, mode: i8, object: Out<usize>, information: usize) -> NtStatus;
+            => reference::by_handle, (
+                handle: usize, access: u32, kind: usize, mode: i8, object: Out<usize>,
+                information: usize,
+            ) -> NtStatus;
         ObfDereferenceObject <= DISPATCH => reference::release, (object: usize) -> isize;
         PsCreateSystemThread <= PASSIVE
-            => thread::create, (handle: Out<usize>, access: u32, attributes: usize, process: usize, client: usize, start: thread::Start, context: usize) -> NtStatus;
+            => thread::create, (
+                handle: Out<usize>, access: u32, attributes: usize, process: usize,
+                client: usize, start: thread::Start, context: usize,
+            ) -> NtStatus;
         PsDereferenceImpersonationToken <= PASSIVE => token::dereference, (token: token::Token);
         PsDereferencePrimaryToken <= PASSIVE => token::dereference, (token: token::Token);
         PsGetCurrentProcessId <= ANY => token::process_id, () -> usize;
@@ -73,9 +84,15 @@ pub fn replacement(name: &str) -> Option<usize> {
         SeCaptureSubjectContext <= PASSIVE
             => token::capture, (context: Out<token::SubjectContext>);
         SeCreateClientSecurity <= PASSIVE
-            => token::create_client_security_of_thread, (thread: usize, quality: In<token::Quality>, remote: u8, context: Out<token::ClientContext>) -> NtStatus;
+            => token::create_client_security_of_thread, (
+                thread: usize, quality: In<token::Quality>, remote: u8,
+                context: Out<token::ClientContext>,
+            ) -> NtStatus;
         SeCreateClientSecurityFromSubjectContext <= PASSIVE
-            => token::create_client_security, (subject: In<token::SubjectContext>, quality: In<token::Quality>, remote: u8, context: Out<token::ClientContext>) -> NtStatus;
+            => token::create_client_security, (
+                subject: In<token::SubjectContext>, quality: In<token::Quality>, remote: u8,
+                context: Out<token::ClientContext>,
+            ) -> NtStatus;
         SeImpersonateClientEx <= PASSIVE
             => token::impersonate, (context: In<token::ClientContext>, thread: usize) -> NtStatus;
         SeReleaseSubjectContext <= PASSIVE

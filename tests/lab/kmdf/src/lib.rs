@@ -3,11 +3,11 @@
 //! An ordinary DLL that Wine loads into `winedevice.exe` because the driver imports it. On
 //! [`bind`] it hands the driver a function table ([`table`]), and replaces the driver's imports
 //! from the kernel ([`patch`], [`kernel`]) by functions that keep accounts. Requests go from
-//! Wine's one dispatch thread ([`dispatch`]) to workers of its own ([`worker`]), so that the driver is
-//! called in parallel as on Windows. A broken rule ends the process: [`stop`].
+//! Wine's one dispatch thread ([`dispatch`]) to workers of its own ([`worker`]), so that the driver
+//! is called in parallel as on Windows. A broken rule ends the process: [`stop`].
 //!
-//! Rules are, on purpose, stricter than Windows with Driver Verifier: whatever the documents forbid is
-//! refused at once, not only when it happens to go wrong.
+//! Rules are, on purpose, stricter than Windows with Driver Verifier: whatever the documents forbid
+//! is refused at once, not only when it happens to go wrong.
 
 #![cfg_attr(
     windows,
@@ -85,6 +85,8 @@ mod registry;
 mod request;
 #[cfg(windows)]
 mod spinlock;
+#[cfg(windows)]
+mod sspi;
 #[cfg(windows)]
 mod stop;
 #[cfg(windows)]

@@ -1,7 +1,7 @@
 //! The life of a request: who may do what when. One table of rules, without any I/O.
 //!
-//! The rules are those of "Canceling I/O Requests", "Completing I/O Requests" and the reference pages of
-//! `WdfRequestMarkCancelableEx` and `WdfRequestUnmarkCancelable` in the WDF documents.
+//! The rules are those of "Canceling I/O Requests", "Completing I/O Requests" and the reference
+//! pages of `WdfRequestMarkCancelableEx` and `WdfRequestUnmarkCancelable` in the WDF documents.
 
 /// A rule that the driver broke, by the name that tests look for.
 pub type Broken = &'static str;
@@ -101,15 +101,16 @@ impl<F: Copy> Life<F> {
         }
     }
 
-    /// `WdfRequestUnmarkCancelable`: false means `STATUS_CANCELLED`, and `EvtRequestCancel`
-    /// completes it. After `EvtRequestCancel` has completed the request this is allowed still,
-    /// to whoever holds a reference.
+    /// `WdfRequestUnmarkCancelable`: false means `STATUS_CANCELLED`, and `EvtRequestCancel` was or
+    /// will be called. It must not be called any more after that has completed the request, not
+    /// even by whoever holds a reference (the function's page).
     pub fn unmark(&mut self) -> Result<bool, Broken> {
         match self.cancel {
             Cancel::Marked(_) => {
                 self.cancel = Cancel::No;
                 Ok(true)
             }
+            Cancel::Called if self.is_completed() => Err("unmark-after-completion"),
             Cancel::Calling | Cancel::Called => Ok(false),
             Cancel::No | Cancel::Wanted => {
                 self.owned()?;
@@ -268,8 +269,7 @@ mod tests {
         life.entering_cancel();
         assert_eq!(life.cancel(), OnCancel::Nothing);
         assert_eq!(life.complete(), Ok(()));
-        // Whoever holds a reference may still ask, and hears that the callback was called.
-        assert_eq!(life.unmark(), Ok(false));
+        assert_eq!(life.unmark(), Err("unmark-after-completion"));
         assert_eq!(life.complete(), Err("double-completion"));
     }
 }

@@ -1,4 +1,5 @@
-//! `WDFLOOKASIDE`: memory objects of one size. Nothing is kept for reuse, so that late writers are seen.
+//! `WDFLOOKASIDE`: memory objects of one size. Nothing is kept for reuse, so that late writers are
+//! seen.
 
 use crate::{
     attributes::Attributes,

@@ -170,7 +170,8 @@ pub fn any(handle: Handle) -> Arc<Object> {
     }
 }
 
-/// The object with this handle, which must be of kind `T`. It may be deleted, if a reference keeps it.
+/// The object with this handle, which must be of kind `T`. It may be deleted, if a reference keeps
+/// it.
 pub fn find_even_deleted<T: Body>(handle: Handle) -> Ref<T> {
     let object = any(handle);
     if !object.body.is::<T>() {
@@ -245,7 +246,7 @@ fn release(object: &Arc<Object>) {
     }
     if let Some(destroy) = object.attributes.destroy {
         callback::call("EvtDestroyCallback", irql::current(), || {
-            destroy(object.handle)
+            destroy(object.handle);
         });
     }
     (object.freed)(object);

@@ -1,5 +1,5 @@
-//! Replaces a driver's imports from the kernel, as Driver Verifier does: the image in memory is changed, the file
-//! is not.
+//! Replaces a driver's imports from the kernel, as Driver Verifier does: the image in memory is
+//! changed, the file is not.
 
 use crate::{ffi::Out, kernel, stop::stop};
 use windows_sys::Win32::System::Memory::{PAGE_READWRITE, VirtualProtect};
@@ -17,7 +17,8 @@ mod pe {
     pub const BY_ORDINAL: u64 = 1 << 63;
 }
 
-/// Replaces what [`kernel::replacement`] has in the image at `base`, and returns how many slots that were.
+/// Replaces what [`kernel::replacement`] has in the image at `base`, and returns how many slots
+/// that were.
 pub fn imports(base: usize) -> usize {
     let header = base + word(base + pe::NEW_HEADER);
     let mut descriptor = base + word(header + pe::IMPORTS);

@@ -105,7 +105,7 @@ pub fn arrive(request: &Ref<Request>) {
     let handle = request.handle();
     token::on_behalf(Some(request.caller), || {
         callback::call("EvtIoInCallerContext", PASSIVE, || {
-            in_caller_context(device.handle(), handle)
+            in_caller_context(device.handle(), handle);
         });
     });
     if lock(&request.life).is_arrived() {
@@ -138,7 +138,8 @@ fn owned(handle: Handle) -> Ref<Request> {
 pub fn complete(handle: Handle, status: NtStatus, information: usize) {
     let request = object::find_even_deleted::<Request>(handle);
     if spinlock::held() > 0 {
-        // Completion runs code of other drivers: "may deadlock", says the reference page of IoCompleteRequest.
+        // Completion runs code of other drivers: "may deadlock", says the reference page of
+        // IoCompleteRequest.
         stop!("completed-under-spin-lock", "{}", crate::call::function());
     }
     if status == windows_sys::Win32::Foundation::STATUS_PENDING {
@@ -169,7 +170,8 @@ pub fn finish(request: &Ref<Request>, status: NtStatus, information: usize) {
             request.output
         );
     }
-    // The I/O manager copies nothing for an error, but does for a warning such as STATUS_BUFFER_OVERFLOW.
+    // The I/O manager copies nothing for an error, but does for a warning such as
+    // STATUS_BUFFER_OVERFLOW.
     let copied = if is_error(status) { 0 } else { information };
     lock(&request.buffer).complete(request.irp, copied);
     let (file, irp) = (request.file.clone(), request.irp);

@@ -1,4 +1,5 @@
-//! `WDFSPINLOCK`: raises the IRQL, spins, and is watched for recursion, order and forgotten releases.
+//! `WDFSPINLOCK`: raises the IRQL, spins, and is watched for recursion, order and forgotten
+//! releases.
 
 use crate::{
     attributes::Attributes,

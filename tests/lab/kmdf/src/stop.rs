@@ -52,7 +52,8 @@ pub fn stop_at(rule: &str, detail: &dyn Display, callers: &[usize]) -> ! {
         .open(&log)
         .and_then(|mut file| file.write_all(line.as_bytes()));
     let mut error = std::io::stderr();
-    // Standard error may be closed in a service process; the process ends either way, which no test misses.
+    // Standard error may be closed in a service process; the process ends either way, which no test
+    // misses.
     _ = error.write_all(line.as_bytes());
     if let Err(reason) = written {
         _ = writeln!(

@@ -168,7 +168,8 @@ fn run() {
             }
             Some(key) => {
                 if let Some(handle) = set.remove(&key) {
-                    // Counted while the list is locked: deletion waits for the lock, then for the callback.
+                    // Counted while the list is locked: deletion waits for the lock, then for the
+                    // callback.
                     let timer = object::find_even_deleted::<Timer>(handle);
                     lock(&timer.state).due += 1;
                     worker::submit(move || expire(&timer));
@@ -185,13 +186,17 @@ fn expire(timer: &Ref<Timer>) {
     token::on_behalf(None, || {
         callback::call("EvtTimerFunc", level, || (timer.expired)(timer.handle()));
     });
+    if let Some(period) = timer.period
+        && lock(&timer.state).started
+    {
+        set(timer.handle(), period);
+        // Stopped in between: whoever did so has not seen what was just set.
+        if !lock(&timer.state).started {
+            unset(timer.handle());
+        }
+    }
     let mut state = lock(&timer.state);
     state.running = None;
     state.due -= 1;
-    if let Some(period) = timer.period
-        && state.started
-    {
-        set(timer.handle(), period);
-    }
     timer.idle.notify_all();
 }

@@ -1,7 +1,8 @@
 //! Access tokens: who a thread acts for. Wine has none, so they are the stand-in's own.
 //!
-//! A token stands for a process and, unless it is the process's primary one, an impersonation level. It is
-//! passed to the driver as an address that cannot be read through. References are counted.
+//! A token stands for a process and, unless it is the process's primary one, an impersonation
+//! level. It is passed to the driver as an address that cannot be read through. References are
+//! counted.
 
 use crate::{
     control,
@@ -159,7 +160,8 @@ fn reference(token: Token) -> Token {
     token
 }
 
-/// `PsDereferencePrimaryToken`, `PsDereferenceImpersonationToken`, and `ObDereferenceObject` of a token.
+/// `PsDereferencePrimaryToken`, `PsDereferenceImpersonationToken`, and `ObDereferenceObject` of a
+/// token.
 pub fn dereference(token: Token) {
     let mut references = lock(&REFERENCES);
     match references.get_mut(&token) {
@@ -220,7 +222,8 @@ pub fn release(context: Out<SubjectContext>) {
     });
 }
 
-/// `SeCreateClientSecurityFromSubjectContext`: refuses to let the server impersonate deeper than its client allows.
+/// `SeCreateClientSecurityFromSubjectContext`: refuses to let the server impersonate deeper than
+/// its client allows.
 pub fn create_client_security(
     subject: In<SubjectContext>,
     quality: In<Quality>,
@@ -251,7 +254,8 @@ pub fn create_client_security(
     if source.level() != PRIMARY && source.level() < level {
         return STATUS_BAD_IMPERSONATION_LEVEL;
     }
-    // Static tracking makes a copy that impersonates at the level asked for; dynamic takes the token itself.
+    // Static tracking makes a copy that impersonates at the level asked for; dynamic takes the
+    // token itself.
     let is_static = quality.tracking == STATIC_TRACKING;
     let token = if is_static {
         Token::new(source.process(), level)
@@ -318,8 +322,8 @@ pub fn kind(token: Token) -> u32 {
     if token.level() == PRIMARY { 1 } else { 2 }
 }
 
-/// `LabCurrentToken` of the lab's C interface: whom the calling thread impersonates, as process id << 8 | level;
-/// 0 for nobody. Other stand-ins note with it who made a call.
+/// `LabCurrentToken` of the lab's C interface: whom the calling thread impersonates, as process id
+/// << 8 | level; 0 for nobody. Other stand-ins note with it who made a call.
 #[unsafe(no_mangle)]
 pub extern "system" fn LabCurrentToken() -> u64 {
     CURRENT.get().map_or(0, |token| token.0 & !MARK)

@@ -1,14 +1,15 @@
-//! The end of a driver: wait for the last handle, `EvtDriverUnload`, delete everything, and look what is left.
+//! The end of a driver: wait for the last handle, `EvtDriverUnload`, delete everything, and look
+//! what is left.
 
 use crate::{
-    bind, buffer, callback, device_init,
+    bind, buffer, callback, control, device_init,
     driver::{self, Driver},
     file,
     handle::Kind,
     irql::PASSIVE,
     memory,
     object::{self, Ref, lock},
-    pool, reference, request,
+    pool, reference, request, sspi,
     stop::stop,
     thread, token, wdm,
 };
@@ -33,7 +34,8 @@ static GATE: Mutex<Gate> = Mutex::new(Gate {
 static FILE_CLOSED: Condvar = Condvar::new();
 static OVER: AtomicBool = AtomicBool::new(false);
 
-/// How long a driver may take over the requests of a file that was cleaned up, when it is to be unloaded.
+/// How long a driver may take over the requests of a file that was cleaned up, when it is to be
+/// unloaded.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the driver is there.
@@ -66,20 +68,20 @@ pub fn file_closed() {
     FILE_CLOSED.notify_all();
 }
 
-/// `DriverUnload`. Wine calls it at once on `sc stop`; Windows only when the last handle is closed, so that is
-/// waited for here.
+/// `DriverUnload`. Wine calls it at once on `sc stop`; Windows only when the last handle is closed,
+/// so that is waited for here.
 pub extern "system" fn driver_unload(_driver: wdm::Driver) {
     wait_for_files();
     if let Some(driver) = driver::current() {
         callback::call("EvtDriverUnload", PASSIVE, || {
-            (driver.unload)(driver.handle())
+            (driver.unload)(driver.handle());
         });
     }
     finish();
 }
 
-/// Waits until no file is left. A file whose user handle is closed and cleaned up waits for the driver alone: one
-/// that forgets a request would wait for ever, on Windows as well.
+/// Waits until no file is left. A file whose user handle is closed and cleaned up waits for the
+/// driver alone: one that forgets a request would wait for ever, on Windows as well.
 fn wait_for_files() {
     let mut gate = lock(&GATE);
     gate.state = DriverState::Unloading;
@@ -98,8 +100,9 @@ fn wait_for_files() {
     }
 }
 
-/// Deletes the driver's objects and looks for leaks; from here on the driver is not called any more, and must not
-/// call. Does nothing the second time: a driver is unbound after its unload as well as after a failed `DriverEntry`.
+/// Deletes the driver's objects and looks for leaks; from here on the driver is not called any
+/// more, and must not call. Does nothing the second time: a driver is unbound after its unload as
+/// well as after a failed `DriverEntry`.
 pub fn finish() {
     if OVER.load(Ordering::Acquire) {
         return;
@@ -112,13 +115,15 @@ pub fn finish() {
     after_deletion();
     lock(&GATE).state = DriverState::Unloaded;
     bind::driver_gone();
+    control::finish();
 }
 
 fn delete(driver: &Ref<Driver>) {
     object::dispose(driver.handle());
 }
 
-/// What the framework would delete with its parent, yet is a leak: the driver has forgotten about it.
+/// What the framework would delete with its parent, yet is a leak: the driver has forgotten about
+/// it.
 fn before_deletion() {
     let threads = thread::running();
     if threads > 0 {
@@ -153,6 +158,7 @@ fn after_deletion() {
         );
     }
     buffer::check_all();
+    sspi::check_at_unload();
     pool::check_at_unload();
     token::check_at_unload();
     reference::check_at_unload();

@@ -23,8 +23,8 @@ unsafe extern "system" {
     fn KeReleaseSemaphore(semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
 }
 
-/// STOPs unless this thread may block. Up to APC_LEVEL, say the reference pages; and nobody goes to sleep with
-/// somebody else's token, which is the lab's rule: impersonation lasts for one call.
+/// STOPs unless this thread may block. Up to APC_LEVEL, say the reference pages; and nobody goes to
+/// sleep with somebody else's token, which is the lab's rule: impersonation lasts for one call.
 fn may_block(function: &str) {
     let level = irql::current();
     if level > APC || spinlock::held() > 0 {

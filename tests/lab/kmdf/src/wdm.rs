@@ -73,7 +73,8 @@ pub struct StackLocation {
     pub minor: u8,
     flags: u8,
     control: u8,
-    /// Of `IRP_MJ_DEVICE_CONTROL`: output length, input length, code, type 3 buffer; each in the lower half.
+    /// Of `IRP_MJ_DEVICE_CONTROL`: output length, input length, code, type 3 buffer; each in the
+    /// lower half.
     pub parameters: [u64; 4],
     /// `PDEVICE_OBJECT`
     pub device: usize,

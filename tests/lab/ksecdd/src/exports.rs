@@ -172,6 +172,14 @@ unsafe extern "system" fn SspiFreeCredentialsHandleAsync(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "system" fn FreeCredentialsHandle(credential: *const SecHandle) -> i32 {
+    call(|ksecdd| {
+        // SAFETY: the driver passes what the function's page asks for.
+        unsafe { ksecdd.free_credentials_handle(credential) }
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "system" fn DeleteSecurityContext(context: *const SecHandle) -> i32 {
     call(|ksecdd| {
         // SAFETY: the driver passes what the function's page asks for.

@@ -1,6 +1,12 @@
 //! Where things lie on the host.
 
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The environment variable that names another prefix, for whoever works beside a running machine.
+const PREFIX: &str = "TLSGATE_LAB_PREFIX";
 
 /// The folders that a machine is made from.
 #[derive(Clone, Debug)]
@@ -15,7 +21,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The workspace's fixed places.
+    /// The workspace's fixed places. Only the machine's own may be moved, by
+    /// `TLSGATE_LAB_PREFIX`.
     ///
     /// # Panics
     ///
@@ -28,7 +35,8 @@ impl Layout {
             .expect("the root");
         let target = root.join("target");
         Self {
-            prefix: target.join("lab").join("prefix"),
+            prefix: env::var_os(PREFIX)
+                .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
             modules: target.join("lab").join("modules"),
             package: target.join("package"),
         }

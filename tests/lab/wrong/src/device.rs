@@ -132,7 +132,7 @@ fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
     status = create_queue(device);
     // SAFETY: the device was created above.
     unsafe {
-        wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device))
+        wdf!(PFN_WDFCONTROLFINISHINITIALIZING[WdfControlFinishInitializingTableIndex](device));
     };
     status
 }

@@ -1,10 +1,15 @@
-//! What the wrong driver does wrong on request, and the rule that must catch it. Shared with the tests.
+//! What the wrong driver does wrong on request, and the rule that must catch it. Shared with the
+//! tests.
 
 /// How far a test has to go until the fault must have been caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caught {
     /// Send the IOCTL.
     AtOnce,
+    /// Have ksecdd hold calls back, and send the IOCTL.
+    WhileHeld,
+    /// Have ksecdd hold calls back, send the IOCTL, and have the calls released.
+    OnRelease,
     /// Send the IOCTL, overlapped, and cancel it.
     OnCancel,
     /// Send the IOCTL, close the handle, and stop the driver.
@@ -89,6 +94,8 @@ faults! {
     UnmarkNotMarked = "unmark-not-marked", AtOnce;
     /// Completes in EvtRequestCancel twice.
     DoubleCompletionOnCancel = "double-completion", OnCancel;
+    /// Unmarks a request that `EvtRequestCancel` has completed, with a reference to keep the handle.
+    UnmarkAfterCompletion = "unmark-after-completion", OnCancel;
     /// Asks for the buffer of a completed request.
     UseAfterCompletion = "request-use-after-completion", AtOnce;
     /// Reports more output than there is room.
@@ -182,12 +189,20 @@ faults! {
     UnknownAsyncContext = "unknown-async-context", AtOnce;
     /// Asks for the status of no call.
     StatusWithoutCall = "status-without-call", AtOnce;
+    /// Keeps an async context.
+    SspiLeak = "sspi-leak", AtUnload;
     /// Issues a call without having set a callback.
     CallbackMissing = "callback-missing", AtOnce;
-    /// Issues a second call while the first one is pending. Wants a ksecdd that holds calls back.
-    AsyncContextBusy = "async-context-busy", AtOnce;
+    /// Issues a second call while the first one is pending.
+    AsyncContextBusy = "async-context-busy", WhileHeld;
     /// Issues a second call, after the first one's completion, without a reset.
     AsyncContextNotReinitialised = "async-context-not-reinitialised", AtOnce;
-    /// Frees an async context while its call is pending. Wants a ksecdd that holds calls back.
-    AsyncContextFreedPending = "async-context-freed-pending", AtOnce;
+    /// Frees an async context while its call is pending.
+    AsyncContextFreedPending = "async-context-freed-pending", WhileHeld;
+    /// Changes what it passed to a pending call.
+    InputChanged = "input-changed-during-call", OnRelease;
+    /// Frees what it passed to a pending call.
+    InputFreed = "input-changed-during-call", OnRelease;
+    /// Writes to the place for a pending call's result.
+    OutputTouched = "output-touched-during-call", OnRelease;
 }

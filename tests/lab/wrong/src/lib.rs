@@ -1,6 +1,7 @@
 //! `wrong.sys`: a KMDF driver that breaks one rule at a time, to prove that the lab sees it.
 //!
-//! Each IOCTL commits the [`faults::Fault`] of its function code. Never load it on a machine that matters.
+//! Each IOCTL commits the [`faults::Fault`] of its function code. Never load it on a machine that
+//! matters.
 #![no_std]
 
 extern crate wdk_panic;

@@ -39,7 +39,8 @@ pub fn commit(fault: Fault, request: WDFREQUEST) {
             _ = memory();
         }
         Fault::Unimplemented => {
-            // SAFETY: none is meant: the table's first entry, WdfChildListCreate, of another type than it has.
+            // SAFETY: none is meant: the table's first entry, WdfChildListCreate, of another type
+            // than it has.
             unsafe { call::call::<PFN_WDFOBJECTDELETE, _>(0, (ptr::null_mut::<c_void>(),)) };
         }
         _ => (),

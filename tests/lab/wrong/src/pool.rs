@@ -44,7 +44,8 @@ pub fn allocate_bytes(size: usize) -> PVOID {
     unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, TAG) }
 }
 
-fn free(block: PVOID) {
+/// Frees a block.
+pub fn free(block: PVOID) {
     // SAFETY: none is meant: the lab judges the call.
     unsafe { ExFreePool(block) };
 }

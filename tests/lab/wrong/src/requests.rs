@@ -34,6 +34,7 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
         }
         Fault::UnmarkNotMarked => unmark(request),
         Fault::DoubleCompletionOnCancel => _ = mark(request, cancel_twice),
+        Fault::UnmarkAfterCompletion => _ = mark(request, cancel_and_unmark),
         Fault::UseAfterCompletion => {
             reference(request.cast());
             complete(request);
@@ -108,6 +109,12 @@ fn unmark(request: WDFREQUEST) {
 
 extern "C" fn cancel(request: WDFREQUEST) {
     complete_with(request, STATUS_CANCELLED, 0);
+}
+
+extern "C" fn cancel_and_unmark(request: WDFREQUEST) {
+    reference(request.cast());
+    complete_with(request, STATUS_CANCELLED, 0);
+    unmark(request);
 }
 
 extern "C" fn cancel_twice(request: WDFREQUEST) {

@@ -1,8 +1,9 @@
 //! Faults with the kernel's asynchronous SSPI.
 
-use crate::{faults::Fault, locks, pool};
+use crate::{faults::Fault, kmdf::poke, locks, pool, threads};
 use core::{
     ffi::c_void,
+    mem::offset_of,
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -82,25 +83,35 @@ pub fn commit(fault: Fault) {
             free(context);
             free(context);
         }
+        Fault::SspiLeak => _ = create(),
         Fault::StatusWithoutCall => status(create()),
-        Fault::CallbackMissing => acquire(create()),
+        Fault::CallbackMissing => _ = acquire(create()),
         Fault::AsyncContextBusy => {
             let context = with_callback();
-            acquire(context);
-            acquire(context);
+            _ = acquire(context);
+            _ = acquire(context);
         }
         Fault::AsyncContextNotReinitialised => {
             let context = with_callback();
-            acquire(context);
+            _ = acquire(context);
             while !COMPLETED.load(Ordering::Acquire) {
-                crate::threads::sleep();
+                threads::sleep();
             }
-            acquire(context);
+            _ = acquire(context);
         }
         Fault::AsyncContextFreedPending => {
             let context = with_callback();
-            acquire(context);
+            _ = acquire(context);
             free(context);
+        }
+        Fault::InputChanged => {
+            let place = acquire(with_callback());
+            poke(place.cast(), offset_of!(Acquisition, name));
+        }
+        Fault::InputFreed => pool::free(acquire(with_callback()).cast()),
+        Fault::OutputTouched => {
+            let place = acquire(with_callback());
+            poke(place.cast(), offset_of!(Acquisition, handle));
         }
         _ => (),
     }
@@ -133,15 +144,15 @@ fn status(context: Context) {
     let _status = unsafe { SspiGetAsyncCallStatus(context) };
 }
 
-/// Acquires a credential for a certificate that nobody has. What must live is never freed: the lab is to
-/// stop before that matters.
-fn acquire(context: Context) {
+/// Acquires a credential for a certificate that nobody has. What must live is never freed: the lab
+/// is to stop before that matters.
+fn acquire(context: Context) -> *mut Acquisition {
     let place: *mut Acquisition = pool::allocate_bytes(size_of::<Acquisition>()).cast();
     if place.is_null() {
-        return;
+        return place;
     }
-    let certificate = place.wrapping_byte_add(core::mem::offset_of!(Acquisition, certificate));
-    let name = place.wrapping_byte_add(core::mem::offset_of!(Acquisition, name));
+    let certificate = place.wrapping_byte_add(offset_of!(Acquisition, certificate));
+    let name = place.wrapping_byte_add(offset_of!(Acquisition, name));
     let acquisition = Acquisition {
         credentials: Credentials {
             version: CREDENTIALS_VERSION,
@@ -198,4 +209,5 @@ fn acquire(context: Context) {
             ptr::null_mut(),
         )
     };
+    place
 }

@@ -1,4 +1,5 @@
-//! `SspiAcquireCredentialsHandleAsyncW` and `SspiFreeCredentialsHandleAsync`.
+//! `SspiAcquireCredentialsHandleAsyncW`, `SspiFreeCredentialsHandleAsync` and
+//! `FreeCredentialsHandle`.
 
 use crate::{
     credential::{Asked, Credential},
@@ -140,6 +141,22 @@ impl Ksecdd {
                 Ok(SEC_E_OK)
             }),
         ))
+    }
+
+    /// `FreeCredentialsHandle`.
+    ///
+    /// # Safety
+    ///
+    /// A pointer to accessible memory is one to a handle.
+    pub unsafe fn free_credentials_handle(&self, credential: *const SecHandle) -> Checked<i32> {
+        self.enter(Function::FreeCredentialsHandle)?;
+        // SAFETY: as this function's caller asserts.
+        let Some(credential) = (unsafe { self.credential(credential) })? else {
+            return Ok(SEC_E_INVALID_HANDLE);
+        };
+        credential.begin_freeing()?;
+        self.credentials.remove(credential.id);
+        Ok(SEC_E_OK)
     }
 
     /// The live credential behind a handle.

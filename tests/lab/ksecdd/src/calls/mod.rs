@@ -1,7 +1,8 @@
 //! The functions of `ksecdd.sys`, one file each or a family.
 //!
 //! * [`async_context`]: `SspiCreateAsyncContext` and what is done with async contexts
-//! * [`acquire`]: `SspiAcquireCredentialsHandleAsyncW`, `SspiFreeCredentialsHandleAsync`
+//! * [`acquire`]: `SspiAcquireCredentialsHandleAsyncW`, `SspiFreeCredentialsHandleAsync`,
+//!   `FreeCredentialsHandle`
 //! * [`leg`]: `SspiAcceptSecurityContextAsync`, `SspiInitializeSecurityContextAsyncW`
 //! * [`delete`]: `SspiDeleteSecurityContextAsync`, `DeleteSecurityContext`
 //! * [`query`]: `QueryContextAttributesW`, `FreeContextBuffer`

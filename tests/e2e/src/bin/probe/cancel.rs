@@ -1,0 +1,142 @@
+//! Requests that ksecdd holds are cancelled: the caller is free at once, the call is not.
+
+use crate::{
+    bench::{Bench, refused, within},
+    raw::{self, Request},
+    tls,
+};
+use anyhow::{Result, ensure};
+use tlsgate_client::protocol::{CredentialId, Ioctl, NtStatus, payload::StatisticsReply};
+use tlsgate_lab_control::ksecdd::Completion;
+
+/// Every request that can be inside ksecdd.
+pub async fn held(bench: &mut Bench) -> Result<()> {
+    acquire(bench).await?;
+    let credential = bench.credential().await?;
+    first_leg(bench, credential).await?;
+    later_leg(bench, credential).await?;
+    close(bench, credential).await?;
+    release(bench, credential).await
+}
+
+async fn acquire(bench: &mut Bench) -> Result<()> {
+    let request = raw::acquire(bench.thumbprint, "");
+    let before = cancelled_inside(bench, &request, 1).await?;
+    let_go(bench).await?;
+    bench
+        .settle("the credential that nobody heard of", |now| {
+            now.orphans_live == 0 && now.credentials_live == before.credentials_live
+        })
+        .await?;
+    bench
+        .settle_ksecdd("the same in ksecdd", |state| state.credentials == 0)
+        .await
+}
+
+async fn first_leg(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let request = raw::accept_new(credential, &tls::hello()?);
+    let before = cancelled_inside(bench, &request, 1).await?;
+    bench
+        .settle("the session that nobody heard of has failed", |now| {
+            now.sessions_failed == before.sessions_failed + 1
+                && now.sessions_live == before.sessions_live + 1
+        })
+        .await?;
+    let_go(bench).await?;
+    no_sessions(bench).await
+}
+
+async fn later_leg(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let (session, mut peer) = tls::begin(&bench.driver, credential).await?;
+    let flight = peer.take()?;
+    let request = raw::accept_next(session, &flight);
+    cancelled_inside(bench, &request, 1).await?;
+    // The orphan still has the context; then the session is of no more use.
+    refused(
+        bench.issue(&request),
+        NtStatus::STATUS_DEVICE_BUSY,
+        "a leg beside an orphan",
+    )
+    .await?;
+    let_go(bench).await?;
+    bench
+        .settle("the orphan", |now| now.orphans_live == 0)
+        .await?;
+    let status = NtStatus::STATUS_INVALID_DEVICE_STATE;
+    refused(bench.issue(&request), status, "a leg of a failed session").await?;
+    let seal = raw::record(Ioctl::Seal, session, b"data");
+    refused(bench.issue(&seal), status, "SEAL on a failed session").await?;
+    within(bench.driver.close(session)).await??;
+    no_sessions(bench).await
+}
+
+async fn close(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let (session, _peer) = tls::establish(&bench.driver, credential).await?;
+    let request = raw::session(Ioctl::CloseSession, session);
+    cancelled_inside(bench, &request, 0).await?;
+    refused(
+        bench.issue(&request),
+        NtStatus::STATUS_NOT_FOUND,
+        "a session that is closing",
+    )
+    .await?;
+    let_go(bench).await?;
+    no_sessions(bench).await
+}
+
+async fn release(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let request = raw::release(credential);
+    cancelled_inside(bench, &request, 0).await?;
+    let status = NtStatus::STATUS_NOT_FOUND;
+    refused(
+        bench.issue(&request),
+        status,
+        "a credential that is being freed",
+    )
+    .await?;
+    let_go(bench).await
+}
+
+/// Cancels a request that is inside ksecdd, where it leaves so many orphans. Gives the counters
+/// from before.
+async fn cancelled_inside(
+    bench: &mut Bench,
+    request: &Request,
+    orphans: u64,
+) -> Result<StatisticsReply> {
+    bench.lab.complete(Completion::Held)?;
+    let before = bench.statistics().await?;
+    let operation = bench.issue(request);
+    bench.held(1).await?;
+    operation.canceller().cancel();
+    refused(operation, NtStatus::STATUS_CANCELLED, request.ioctl).await?;
+    let now = bench.statistics().await?;
+    ensure!(
+        now.orphans_live == orphans && now.cancelled == before.cancelled + 1,
+        "{:?} was cancelled: {now:#?}",
+        request.ioctl
+    );
+    ensure!(bench.lab.state()?.held == 1, "ksecdd has lost a call");
+    Ok(before)
+}
+
+async fn no_sessions(bench: &mut Bench) -> Result<()> {
+    bench
+        .settle("sessions and orphans", |now| {
+            now.sessions_live == 0 && now.orphans_live == 0
+        })
+        .await?;
+    bench
+        .settle_ksecdd("contexts", |state| {
+            state.contexts == 0 && state.in_flight == 0
+        })
+        .await
+}
+
+/// Whatever follows the held call is not to be held as well.
+async fn let_go(bench: &mut Bench) -> Result<()> {
+    bench.lab.complete(Completion::Late)?;
+    let released = bench.lab.release()?;
+    ensure!(released == 1, "{released} calls were held");
+    bench.held(0).await
+}

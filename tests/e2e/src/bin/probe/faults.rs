@@ -1,0 +1,149 @@
+//! A ksecdd that refuses, fails, or calls back in ways that the documents leave open.
+
+use crate::{
+    bench::{Bench, within},
+    tls,
+};
+use anyhow::{Result, anyhow, ensure};
+use tlsgate_client::{
+    Certificate, Error, Protocols, Start,
+    protocol::{CredentialId, SecurityStatus, SessionId, payload::state},
+};
+use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function};
+
+/// What the calls that go wrong give.
+const WRONG: SecurityStatus = SecurityStatus::SEC_E_INSUFFICIENT_MEMORY;
+
+/// Every call that can be refused or fail.
+pub async fn refusals(bench: &mut Bench) -> Result<()> {
+    for effect in [
+        Effect::Refused(WRONG.0),
+        Effect::RefusedWithCallback(WRONG.0),
+        Effect::Completed(WRONG.0),
+    ] {
+        println!("{effect:?}");
+        acquire(bench, effect).await?;
+        let credential = bench.credential().await?;
+        first_leg(bench, credential, effect).await?;
+        later_leg(bench, credential, effect).await?;
+        within(bench.driver.release(credential)).await??;
+        bench.empty().await?;
+        bench.whole_handshake().await?;
+    }
+    Ok(())
+}
+
+async fn acquire(bench: &mut Bench, effect: Effect) -> Result<()> {
+    let before = bench.statistics().await?;
+    arm(bench, Function::SspiAcquireCredentialsHandleAsyncW, effect)?;
+    let certificate = Certificate::machine(bench.thumbprint);
+    let answer = within(bench.driver.acquire(&certificate, Protocols::ALL)).await?;
+    ensure!(
+        matches!(answer, Err(Error::Security { status: WRONG, .. })),
+        "ACQUIRE_CREDENTIAL: {answer:?}"
+    );
+    counted(bench, effect, &before).await
+}
+
+async fn first_leg(bench: &mut Bench, credential: CredentialId, effect: Effect) -> Result<()> {
+    let before = bench.statistics().await?;
+    arm(bench, Function::SspiAcceptSecurityContextAsync, effect)?;
+    let hello = tls::hello()?;
+    let start = Start::New {
+        credential,
+        alpn: &[],
+    };
+    let leg = within(bench.driver.accept(start, &hello)).await??;
+    ensure!(
+        leg.status == WRONG && leg.state == state::FAILED && leg.token.is_empty(),
+        "the first leg: {leg:?}"
+    );
+    counted(bench, effect, &before).await?;
+    close(bench, leg.session).await
+}
+
+async fn later_leg(bench: &mut Bench, credential: CredentialId, effect: Effect) -> Result<()> {
+    let (session, mut peer) = tls::begin(&bench.driver, credential).await?;
+    let before = bench.statistics().await?;
+    arm(bench, Function::SspiAcceptSecurityContextAsync, effect)?;
+    let flight = peer.take()?;
+    let leg = within(bench.driver.accept(Start::Continue(session), &flight)).await??;
+    ensure!(
+        leg.status == WRONG && leg.state == state::FAILED,
+        "a later leg: {leg:?}"
+    );
+    counted(bench, effect, &before).await?;
+    close(bench, Some(session)).await
+}
+
+async fn close(bench: &mut Bench, session: Option<SessionId>) -> Result<()> {
+    let session = session.ok_or_else(|| anyhow!("a session without a name"))?;
+    within(bench.driver.close(session)).await??;
+    bench
+        .settle_ksecdd("a failed session's context", |state| state.contexts == 0)
+        .await
+}
+
+/// A refusal is counted, and the async context kept until nothing can call back any more.
+async fn counted(
+    bench: &Bench,
+    effect: Effect,
+    before: &tlsgate_client::protocol::payload::StatisticsReply,
+) -> Result<()> {
+    let refused = u64::from(!matches!(effect, Effect::Completed(_)));
+    let quarantined = u64::from(matches!(effect, Effect::Refused(_)));
+    bench
+        .settle("the counters after a refusal", |now| {
+            now.calls_refused == before.calls_refused + refused
+                && now.quarantined_live >= before.quarantined_live + quarantined
+        })
+        .await
+}
+
+fn arm(bench: &mut Bench, function: Function, effect: Effect) -> Result<()> {
+    bench.lab.ksecdd(|switches| {
+        switches.faults = vec![Fault {
+            function,
+            nth: 1,
+            effect,
+        }];
+    })
+}
+
+/// Whatever the documents leave open about callbacks and resets.
+pub async fn callbacks(bench: &mut Bench) -> Result<()> {
+    for completion in [Completion::Inline, Completion::Early, Completion::Late] {
+        bench.lab.complete(completion)?;
+        for irql in 0..=2 {
+            bench.lab.ksecdd(|switches| switches.callback_irql = irql)?;
+            bench.whole_handshake().await?;
+            let highest = bench.statistics().await?.highest_callback_irql;
+            ensure!(
+                highest >= u64::from(irql),
+                "callbacks came at IRQL {irql}: {highest}"
+            );
+        }
+        let before = bench.statistics().await?;
+        bench
+            .lab
+            .ksecdd(|switches| switches.reinit_refused = true)?;
+        bench.whole_handshake().await?;
+        let refused = bench.statistics().await?.reinit_refused - before.reinit_refused;
+        // The later leg, the deletion, and the credential's freeing.
+        ensure!(refused >= 3, "{refused} resets were refused");
+        bench.lab.ksecdd(|switches| {
+            switches.reinit_refused = false;
+            switches.reinit_refused_in_callback = true;
+        })?;
+        bench.whole_handshake().await?;
+        bench
+            .lab
+            .ksecdd(|switches| switches.reinit_refused_in_callback = false)?;
+        bench.empty().await?;
+    }
+    bench.lab.ksecdd(|switches| switches.callback_irql = 0)?;
+    bench.lab.complete(Completion::Late)?;
+    let before = bench.statistics().await?;
+    ensure!(before.stray_callbacks == 0, "{before:#?}");
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! A program for the machine under test that asks the driver what no well-behaved program asks.
+//!
+//! Each scenario checks for itself what must come of it and fails with a message; the end-to-end
+//! tests run it beside the driver. It sets the stand-ins' switches over the same control ports as
+//! the tests do.
+
+#[cfg(windows)]
+mod bench;
+#[cfg(windows)]
+mod cancel;
+#[cfg(windows)]
+mod crowd;
+#[cfg(windows)]
+mod faults;
+#[cfg(windows)]
+mod garbage;
+#[cfg(windows)]
+mod ids;
+#[cfg(windows)]
+mod malformed;
+#[cfg(windows)]
+mod memory;
+#[cfg(windows)]
+mod opening;
+#[cfg(windows)]
+mod race;
+#[cfg(windows)]
+mod raw;
+#[cfg(windows)]
+mod scenarios;
+#[cfg(windows)]
+mod states;
+#[cfg(windows)]
+mod switches;
+#[cfg(windows)]
+mod tls;
+#[cfg(windows)]
+mod vanish;
+#[cfg(windows)]
+mod wrong;
+
+#[cfg(windows)]
+fn main() -> anyhow::Result<()> {
+    scenarios::run()
+}
+
+#[cfg(not(windows))]
+fn main() -> anyhow::Result<()> {
+    anyhow::bail!("the probe runs on the machine under test; `cargo xtask build` builds it")
+}

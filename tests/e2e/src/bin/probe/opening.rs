@@ -1,0 +1,99 @@
+//! Opening with a name, acquiring with weak tokens, and credentials that cannot be had.
+
+use crate::{
+    bench::{Bench, refused, within},
+    raw,
+};
+use anyhow::{Result, ensure};
+use std::io;
+use tlsgate_client::{
+    Device, Thumbprint,
+    protocol::{DEVICE_PATH, NtStatus, SecurityStatus, payload::AcquireReply},
+};
+use tlsgate_lab_control::kmdf::Caller;
+
+/// Names and tokens.
+pub async fn all(bench: &mut Bench) -> Result<()> {
+    names(bench)?;
+    tokens(bench).await
+}
+
+fn names(bench: &mut Bench) -> Result<()> {
+    // Wine looks the whole path up and cannot pass a name; the framework is told to.
+    let below = Device::open_path(&format!(r"{DEVICE_PATH}\x"), true);
+    ensure!(below.is_err(), "a name below the device could be opened");
+    bench
+        .lab
+        .kmdf(|switches| switches.file_name = r"\x".into())?;
+    let named = Device::open_path(DEVICE_PATH, true);
+    bench
+        .lab
+        .kmdf(|switches| switches.file_name = String::new())?;
+    let error = named.err().map(|error| error.kind());
+    ensure!(
+        error == Some(io::ErrorKind::NotFound),
+        "opened with a name: {error:?}"
+    );
+    drop(Device::open()?);
+    Ok(())
+}
+
+/// Below SecurityImpersonation nobody may act for the caller.
+async fn tokens(bench: &mut Bench) -> Result<()> {
+    let acquire = raw::acquire(bench.thumbprint, "");
+    for level in 0..=1 {
+        bench
+            .lab
+            .kmdf(|switches| switches.caller = Caller::Impersonating(level))?;
+        let before = bench.statistics().await?;
+        let status = NtStatus::STATUS_BAD_IMPERSONATION_LEVEL;
+        refused(
+            bench.issue(&acquire),
+            status,
+            ("impersonation level", level),
+        )
+        .await?;
+        ensure!(
+            bench.statistics().await? == before,
+            "a refusal left something"
+        );
+    }
+    for level in 2..=3 {
+        bench
+            .lab
+            .kmdf(|switches| switches.caller = Caller::Impersonating(level))?;
+        // The legs go under the same token: ksecdd checks.
+        bench.whole_handshake().await?;
+        // They do so as well when someone else brings the bytes.
+        let credential = bench.credential().await?;
+        bench
+            .lab
+            .kmdf(|switches| switches.caller = Caller::Primary)?;
+        let (session, _peer) = crate::tls::establish(&bench.driver, credential).await?;
+        within(bench.driver.close(session)).await??;
+        within(bench.driver.release(credential)).await??;
+    }
+    Ok(())
+}
+
+/// The reply says why, and nothing is left.
+pub async fn wrong_certificate(bench: &Bench) -> Result<()> {
+    let absent = Thumbprint([0xA5; 20]);
+    for (thumbprint, store) in [(absent, ""), (bench.thumbprint, "NoSuchStore")] {
+        let before = bench.statistics().await?;
+        let reply = within(bench.issue(&raw::acquire(thumbprint, store))).await?;
+        let reply = reply.map_err(|status| anyhow::anyhow!(crate::bench::name(status)))?;
+        let reply: AcquireReply = raw::structure(&reply)?;
+        ensure!(
+            reply.head.status == SecurityStatus::SEC_E_NO_CREDENTIALS.0 && reply.credential == 0,
+            "store {store:?}: {reply:?}"
+        );
+        bench
+            .settle("a credential that could not be had", |now| {
+                now.credentials_live == before.credentials_live
+                    && now.async_contexts_live == before.async_contexts_live
+            })
+            .await?;
+    }
+    Ok(())
+}

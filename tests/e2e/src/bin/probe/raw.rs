@@ -1,0 +1,154 @@
+//! Requests as bytes, for those that must be cancelled or spoilt.
+
+use anyhow::{Context, Result};
+use tlsgate_client::{
+    Thumbprint,
+    protocol::{
+        CredentialId, Ioctl, SessionId, limits,
+        payload::{
+            AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply,
+            LegReply, RecordReply, RecordRequest, ReleaseReply, ReleaseRequest, RequestHead,
+            SessionReply, SessionRequest, StatisticsReply, VersionReply, role, store_scope,
+        },
+    },
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// A request that the driver takes.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is asked.
+    pub ioctl: Ioctl,
+    /// Its bytes.
+    pub input: Vec<u8>,
+    /// The least room for its reply.
+    pub room: usize,
+}
+
+/// QUERY_VERSION or QUERY_STATISTICS.
+pub fn query(ioctl: Ioctl) -> Request {
+    let room = match ioctl {
+        Ioctl::QueryVersion => size_of::<VersionReply>(),
+        _ => size_of::<StatisticsReply>(),
+    };
+    request(ioctl, &RequestHead::default(), &[], room)
+}
+
+/// ACQUIRE_CREDENTIAL from this store of the machine; "" is the personal one.
+pub fn acquire(thumbprint: Thumbprint, store: &str) -> Request {
+    let mut certificate = CertificateReference {
+        thumbprint: thumbprint.0,
+        store_scope: store_scope::MACHINE,
+        store_name_length: length(store.encode_utf16().count()),
+        store_name: [0; limits::MAX_STORE_NAME],
+        reserved: 0,
+    };
+    for (place, unit) in certificate.store_name.iter_mut().zip(store.encode_utf16()) {
+        *place = unit;
+    }
+    let head = AcquireRequest {
+        head: RequestHead::default(),
+        role: role::SERVER,
+        protocols: 0,
+        certificate_count: 1,
+        reserved: 0,
+    };
+    let room = size_of::<AcquireReply>();
+    request(
+        Ioctl::AcquireCredential,
+        &head,
+        certificate.as_bytes(),
+        room,
+    )
+}
+
+/// RELEASE_CREDENTIAL.
+pub fn release(credential: CredentialId) -> Request {
+    let head = ReleaseRequest {
+        head: RequestHead::default(),
+        credential: credential.get(),
+    };
+    request(
+        Ioctl::ReleaseCredential,
+        &head,
+        &[],
+        size_of::<ReleaseReply>(),
+    )
+}
+
+/// ACCEPT for a new session, with the ALPN list `h2`.
+pub fn accept_new(credential: CredentialId, input: &[u8]) -> Request {
+    accept(0, credential.get(), b"\x02h2", input)
+}
+
+/// ACCEPT for a session that exists.
+pub fn accept_next(session: SessionId, input: &[u8]) -> Request {
+    accept(session.get(), 0, b"", input)
+}
+
+fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
+    let head = AcceptRequest {
+        head: RequestHead::default(),
+        session,
+        credential,
+        alpn_length: length(alpn.len()),
+        input_length: length(input.len()),
+    };
+    let behind = [alpn, input].concat();
+    request(Ioctl::Accept, &head, &behind, limits::LARGEST_REPLY)
+}
+
+/// QUERY_SESSION or CLOSE_SESSION.
+pub fn session(ioctl: Ioctl, session: SessionId) -> Request {
+    let room = match ioctl {
+        Ioctl::QuerySession => size_of::<SessionReply>(),
+        _ => size_of::<CloseReply>(),
+    };
+    let head = SessionRequest {
+        head: RequestHead::default(),
+        session: session.get(),
+    };
+    request(ioctl, &head, &[], room)
+}
+
+/// SEAL or UNSEAL, with room for every record.
+pub fn record(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
+    let head = RecordRequest {
+        head: RequestHead::default(),
+        session: session.get(),
+        length: length(bytes.len()),
+        reserved: 0,
+    };
+    let room = size_of::<RecordReply>() + limits::MAX_RECORD;
+    request(ioctl, &head, bytes, room)
+}
+
+/// The front of the reply to a leg.
+pub fn leg(reply: &[u8]) -> Result<LegReply> {
+    structure(reply)
+}
+
+/// The front of a reply.
+pub fn structure<T: FromBytes>(reply: &[u8]) -> Result<T> {
+    let (structure, _) = T::read_from_prefix(reply)
+        .ok()
+        .context("the reply is too short")?;
+    Ok(structure)
+}
+
+fn request(
+    ioctl: Ioctl,
+    head: &(impl IntoBytes + Immutable),
+    behind: &[u8],
+    room: usize,
+) -> Request {
+    Request {
+        ioctl,
+        input: [head.as_bytes(), behind].concat(),
+        room,
+    }
+}
+
+fn length(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

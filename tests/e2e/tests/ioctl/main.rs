@@ -1,0 +1,12 @@
+//! End-to-end tests of the IOCTLs, and of the rules that the lab watches over.
+//!
+//! What only a program on the machine can do is done by the probe (`src/bin/probe`), a scenario a
+//! run; the tests here set the stage, and end with the driver's unload, where leaks show.
+
+mod cancel;
+mod faults;
+mod input;
+mod load;
+mod probe;
+mod vanish;
+mod wrong_driver;

@@ -1,0 +1,112 @@
+//! A client's stream, flight by flight: everything that it writes before it reads again.
+
+use crate::socket;
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+};
+
+/// A stream whose flights are sent by a function: it gets the socket, the flight's number, counted
+/// from 0, and its bytes.
+pub struct Flights<F> {
+    socket: TcpStream,
+    send: F,
+    number: usize,
+    pending: Vec<u8>,
+    received: Vec<u8>,
+}
+
+impl<F: FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>> Flights<F> {
+    /// Over this socket.
+    pub fn new(socket: TcpStream, send: F) -> Self {
+        Self {
+            socket,
+            send,
+            number: 0,
+            pending: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// Sends what has been written, as if a read were about to follow.
+    pub fn depart(&mut self) -> io::Result<()> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let flight = std::mem::take(&mut self.pending);
+        self.number += 1;
+        (self.send)(&self.socket, self.number - 1, &flight)
+    }
+
+    /// Everything that the peer has sent so far.
+    pub fn received(&self) -> &[u8] {
+        &self.received
+    }
+}
+
+impl<F: FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>> Read for Flights<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.depart()?;
+        let read = self.socket.read(buffer)?;
+        self.received.extend_from_slice(&buffer[..read]);
+        Ok(read)
+    }
+}
+
+impl<F> Write for Flights<F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    /// Does nothing: OpenSSL flushes after every message of a flight.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Sends a flight in one write.
+pub fn whole(mut socket: &TcpStream, _: usize, flight: &[u8]) -> io::Result<()> {
+    socket.write_all(flight)
+}
+
+/// Sends a flight in these pieces, each only when the server has taken the one before.
+pub fn pieces<'a>(
+    mut socket: &TcpStream,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> io::Result<()> {
+    for piece in pieces {
+        socket.write_all(piece)?;
+        socket::wait_until_taken(socket)?;
+    }
+    Ok(())
+}
+
+/// The records of a flight, headers included; a cut one at the end is one too.
+pub fn records(mut flight: &[u8]) -> Vec<&[u8]> {
+    let mut records = Vec::new();
+    while !flight.is_empty() {
+        let length = match flight {
+            [_, _, _, high, low, ..] => 5 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => flight.len(),
+        };
+        let (record, rest) = flight.split_at(length.min(flight.len()));
+        records.push(record);
+        flight = rest;
+    }
+    records
+}
+
+/// A handshake record cut into records that carry so many bytes each.
+pub fn reframed(record: &[u8], size: usize) -> Vec<Vec<u8>> {
+    let (header, message) = record.split_at(5);
+    message
+        .chunks(size)
+        .map(|part| {
+            let length = u16::try_from(part.len())
+                .expect("a part of a record")
+                .to_be_bytes();
+            [&header[..3], &length, part].concat()
+        })
+        .collect()
+}

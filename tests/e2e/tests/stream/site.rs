@@ -1,0 +1,159 @@
+//! A lab with a server in it, and what both must come to when a scenario is over.
+
+use crate::{
+    client::Client,
+    crowd,
+    socket::{self, PATIENCE},
+};
+use anyhow::{Context, Result, bail};
+use openssl::ssl::SslVersion;
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpStream},
+    time::Instant,
+};
+use tlsgate_e2e::{Lab, Server};
+use tlsgate_lab_control::{
+    kmdf::{self, Report},
+    ksecdd::{Completion, State},
+};
+use tlsgate_lab_machine::wait_until;
+
+const COMPLETIONS: [Completion; 3] = [Completion::Inline, Completion::Early, Completion::Late];
+
+/// So much of what the server said is shown with a failure.
+const LAST_LINES: usize = 10;
+
+/// A server that runs in a lab.
+pub struct Site<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// When the calls of the driver complete.
+    pub completion: Completion,
+    address: SocketAddr,
+}
+
+/// Runs a scenario for each way that asynchronous calls complete, with a server that was started
+/// with these further arguments. Afterwards nothing of it may be left.
+pub fn each_completion(
+    name: &str,
+    arguments: &[&str],
+    scenario: impl Fn(&Site) -> Result<()>,
+) -> Result<()> {
+    let lab = Lab::start(&mut |_| {})?;
+    for completion in COMPLETIONS {
+        lab.complete(completion)?;
+        let server = Server::start_with(&lab, arguments)?;
+        let site = Site {
+            lab: &lab,
+            completion,
+            address: server.address(),
+        };
+        let started = Instant::now();
+        let played = scenario(&site);
+        println!(
+            "{name}, {completion:?}: {:.1} s",
+            started.elapsed().as_secs_f32()
+        );
+        if let Err(error) = played {
+            // A broken rule is the better explanation.
+            lab.machine().check()?;
+            let said = server.running().stderr()?;
+            let lines: Vec<&str> = said.lines().collect();
+            let said = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+            return Err(error.context(format!("{name}, {completion:?}; the server said:\n{said}")));
+        }
+        server.stop()?;
+        wait_until("ksecdd to have everything back", PATIENCE, || {
+            Ok(lab.ksecdd()?.is_clean().then_some(()))
+        })?;
+    }
+    lab.finish()
+}
+
+impl Site<'_> {
+    /// A new connection to the server.
+    pub fn socket(&self) -> Result<TcpStream> {
+        socket::connect(self.address).context("connecting")
+    }
+
+    /// Makes sure that the server still serves.
+    pub fn serves(&self) -> Result<()> {
+        Client::new(SslVersion::TLS1_3)?
+            .plainly(self.socket()?)
+            .context("no longer serves")?;
+        Ok(())
+    }
+
+    /// What is alive when many clients have come and gone: what a scenario must come back to.
+    pub fn idle(&self) -> Result<Alive> {
+        let fresh = wait_until("the server to be ready", PATIENCE, || {
+            let alive = self.alive()?;
+            let quiet = alive.ksecdd.in_flight == 0 && alive.driver.requests == 0;
+            Ok(quiet.then_some(alive))
+        })?;
+        crowd::visit(self, || Ok(()))?;
+        let mut last = None;
+        wait_until("the clients to be forgotten", PATIENCE, || {
+            let mut alive = self.alive()?;
+            // The handle's table of sessions stays as large as there were sessions at once; no
+            // scenario has more.
+            let (bytes, table) = (alive.driver.pool_bytes, 1);
+            alive.driver.pool_bytes = fresh.driver.pool_bytes;
+            alive.driver.pool_blocks = alive.driver.pool_blocks.saturating_sub(table);
+            let idle = alive == fresh;
+            alive.driver.pool_bytes = bytes;
+            alive.driver.pool_blocks += table;
+            last = Some(alive);
+            Ok(idle.then_some(()))
+        })
+        .with_context(|| format!("it was {fresh:#?}\nand is {last:#?}"))?;
+        last.context("nothing was looked at")
+    }
+
+    /// Waits until no more is alive than there was.
+    pub fn settles(&self, before: &Alive) -> Result<()> {
+        let mut last = None;
+        let settled = wait_until("everything to be given back", PATIENCE, || {
+            let alive = self.alive()?;
+            let settled = alive == *before;
+            last = Some(alive);
+            Ok(settled.then_some(()))
+        });
+        if settled.is_err() {
+            bail!("not given back: it was {before:#?}\nand is {last:#?}");
+        }
+        Ok(())
+    }
+
+    fn alive(&self) -> Result<Alive> {
+        // In this order: what ksecdd has given back, the driver may still have to free.
+        let ksecdd = self.lab.ksecdd()?;
+        let counted = kmdf::report(&mut self.lab.machine().remote(kmdf::MODULE)?)?;
+        Ok(Alive {
+            driver: Report {
+                pool_bytes_peak: 0,
+                pool_allocations: 0,
+                ioctls: 0,
+                completions: 0,
+                cancellations: 0,
+                ..counted
+            },
+            ksecdd: State {
+                most_in_flight: 0,
+                calls: BTreeMap::new(),
+                completions: BTreeMap::new(),
+                ..ksecdd
+            },
+        })
+    }
+}
+
+/// What the stand-ins count that can go down again.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Alive {
+    /// The driver's objects, pool, threads, handles and tokens.
+    pub driver: Report,
+    /// Its contexts and calls.
+    pub ksecdd: State,
+}
