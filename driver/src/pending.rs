@@ -129,7 +129,7 @@ impl Pending {
     /// Gives the request up for another reason than its cancellation. IRQL: up to DISPATCH_LEVEL.
     pub fn give_up(&self, status: NtStatus) {
         if self.ticket.claim() && self.unmark() {
-            self.abandoned(|ticket| ticket.abandon());
+            self.abandoned(Ticket::abandon);
             // SAFETY: claimed and unmarked, so it is ours alone, once.
             unsafe { self.request.complete(status, |_| 0) };
         }

@@ -165,9 +165,17 @@ impl<T> Lent<T> {
     }
 
     /// Takes it back when there is no call after all.
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "its place on the heap is the point"
+    )]
     pub fn reclaim(self) -> Box<T> {
         // SAFETY: leaked by `new`, and `self` is its only owner.
-        unsafe { Box::from_raw(self.0.as_ptr()) }
+        unsafe { Box::from_raw(self.into_raw()) }
+    }
+
+    const fn into_raw(self) -> *mut T {
+        self.0.as_ptr()
     }
 }
 
@@ -190,7 +198,7 @@ impl<T: Completed> Ready<T> {
     ) -> Issued<T> {
         self.block
             .operation
-            .store(operation.0.as_ptr(), Ordering::Release);
+            .store(operation.into_raw(), Ordering::Release);
         if !self.block.slot.arm() {
             // Cannot be: the use right of the context is ours, so no call is inside.
             return self.get_back(|operation| {
