@@ -30,12 +30,11 @@ impl Lab {
     pub fn start(progress: &mut dyn FnMut(&str)) -> Result<Self> {
         let machine = Machine::power_on(&Layout::of_workspace(), progress)?;
         progress("looking for the test certificate");
-        let thumbprint = match existing_certificate(&machine)? {
-            Some(thumbprint) => thumbprint,
-            None => {
-                progress("making a test certificate");
-                new_certificate(&machine)?
-            }
+        let thumbprint = if let Some(thumbprint) = existing_certificate(&machine)? {
+            thumbprint
+        } else {
+            progress("making a test certificate");
+            new_certificate(&machine)?
         };
         let lab = Self {
             machine,

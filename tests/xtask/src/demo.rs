@@ -33,7 +33,9 @@ pub fn run(layout: &Layout, steps: &Steps, hold: bool) -> Result<()> {
                 said.iter().any(|line| line.contains(version)),
                 "not {version}: {said:?}"
             );
-            said.iter().for_each(|line| step.note(line));
+            for line in &said {
+                step.note(line);
+            }
             Ok(())
         })?;
     }
@@ -55,7 +57,7 @@ pub fn run(layout: &Layout, steps: &Steps, hold: bool) -> Result<()> {
     )
 }
 
-/// The lines of s_client that say what was negotiated.
+/// The lines of `s_client` that say what was negotiated.
 fn openssl(address: SocketAddr, version: &str) -> Result<Vec<String>> {
     let said = openssl_client(address, &[version, "-alpn", ALPN])?;
     let interesting = ["    Protocol", "New, ", "ALPN protocol", "    Cipher  "];

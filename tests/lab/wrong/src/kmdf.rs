@@ -8,12 +8,15 @@ pub(crate) use call::wdf;
 use core::{ffi::c_void, ptr};
 use wdk_sys::{
     _WDF_EXECUTION_LEVEL::WdfExecutionLevelInheritFromParent,
-    _WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeInheritFromParent, NTSTATUS,
-    STATUS_SUCCESS, ULONG, WDF_OBJECT_ATTRIBUTES, WDFOBJECT, WDFREQUEST,
+    _WDF_SYNCHRONIZATION_SCOPE::WdfSynchronizationScopeInheritFromParent, NTSTATUS, STATUS_SUCCESS,
+    ULONG, WDF_OBJECT_ATTRIBUTES, WDFOBJECT, WDFREQUEST,
 };
 
 /// A structure's size as KMDF's `Size` fields have it.
-#[expect(clippy::cast_possible_truncation, reason = "no KMDF structure is near 4 GiB")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "no KMDF structure is near 4 GiB"
+)]
 pub const fn size<T>() -> ULONG {
     size_of::<T>() as ULONG
 }
@@ -32,7 +35,8 @@ pub fn attributes() -> WDF_OBJECT_ATTRIBUTES {
 pub fn complete_with(request: WDFREQUEST, status: NTSTATUS, information: usize) {
     // SAFETY: none is meant: the lab judges the call.
     unsafe {
-        wdf!(PFN_WDFREQUESTCOMPLETEWITHINFORMATION[WdfRequestCompleteWithInformationTableIndex](
+        wdf!(PFN_WDFREQUESTCOMPLETEWITHINFORMATION
+            [WdfRequestCompleteWithInformationTableIndex](
             request,
             status,
             information as _,
@@ -49,7 +53,8 @@ pub fn complete(request: WDFREQUEST) {
 pub fn reference(object: WDFOBJECT) {
     // SAFETY: none is meant: the lab judges the call.
     unsafe {
-        wdf!(PFN_WDFOBJECTREFERENCEACTUAL[WdfObjectReferenceActualTableIndex](
+        wdf!(PFN_WDFOBJECTREFERENCEACTUAL
+            [WdfObjectReferenceActualTableIndex](
             object,
             ptr::null_mut(),
             0,
@@ -62,7 +67,8 @@ pub fn reference(object: WDFOBJECT) {
 pub fn dereference(object: WDFOBJECT) {
     // SAFETY: none is meant: the lab judges the call.
     unsafe {
-        wdf!(PFN_WDFOBJECTDEREFERENCEACTUAL[WdfObjectDereferenceActualTableIndex](
+        wdf!(PFN_WDFOBJECTDEREFERENCEACTUAL
+            [WdfObjectDereferenceActualTableIndex](
             object,
             ptr::null_mut(),
             0,
@@ -83,7 +89,8 @@ pub fn output(request: WDFREQUEST) -> (*mut u8, usize) {
     let mut length = 0;
     // SAFETY: none is meant: the lab judges the call.
     let _status = unsafe {
-        wdf!(PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER[WdfRequestRetrieveOutputBufferTableIndex](
+        wdf!(PFN_WDFREQUESTRETRIEVEOUTPUTBUFFER
+            [WdfRequestRetrieveOutputBufferTableIndex](
             request,
             0,
             &raw mut buffer,

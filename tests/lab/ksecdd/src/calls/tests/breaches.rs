@@ -314,6 +314,9 @@ fn context_used_twice() {
         ksecdd.free_credentials_handle_async(freeing.context, &raw const ready.credential)
     };
     assert_eq!(rule(freed), rules::CREDENTIAL_FREED_IN_USE);
+    // SAFETY: the handle is there.
+    let freed = unsafe { ksecdd.free_credentials_handle(&raw const ready.credential) };
+    assert_eq!(rule(freed), rules::CREDENTIAL_FREED_IN_USE);
 }
 
 #[test]
