@@ -10,7 +10,7 @@ use crate::{
     credential::Freeing,
     gate::Gate,
     memory::{Shared, try_box},
-    nt::{self, token::Client},
+    nt::token::Client,
     pending::Pending,
     release,
     session::Session,
@@ -173,10 +173,6 @@ pub fn settle(
 
 impl Completed for Operation {
     fn completed(mut self: Box<Self>, status: SecurityStatus) {
-        self.gate
-            .counters
-            .highest_callback_irql
-            .at_least(u64::from(nt::irql()));
         self.returned();
         match &mut self.work {
             Work::Accept(_) => accept::completed(self, status),
@@ -187,6 +183,14 @@ impl Completed for Operation {
                 self.gate.issuers.go_on(self);
             }
             Work::Token(_) | Work::Nothing => self.end(),
+        }
+    }
+
+    fn called_back(irql: u8) {
+        if let Some(gate) = Gate::get() {
+            gate.counters
+                .highest_callback_irql
+                .at_least(u64::from(irql));
         }
     }
 

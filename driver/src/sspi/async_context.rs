@@ -39,7 +39,10 @@ pub trait Completed: Send {
     /// issue, wait or impersonate.
     fn completed(self: Box<Self>, status: SecurityStatus);
 
-    /// A callback came and no operation was inside.
+    /// A callback has come, at this IRQL.
+    fn called_back(irql: u8);
+
+    /// There was no call that it could be of.
     fn stray();
 }
 
@@ -248,6 +251,7 @@ unsafe extern "C" fn notify<T: Completed>(context: *mut SspiAsyncContext, data: 
     block
         .called_back_on
         .store(nt::thread::current(), Ordering::Relaxed);
+    T::called_back(nt::irql());
     match block.slot.called_back() {
         CalledBack::GoOn => {
             if let Some(operation) = block.take_operation() {
