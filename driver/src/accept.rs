@@ -1,7 +1,7 @@
 //! ACCEPT: one server leg.
 
 use crate::{
-    buffer::Buffer,
+    buffer::{Buffer, Charge},
     credential::{Credential, CredentialUse},
     dispatch::{Outcome as Done, refuse, reply, write},
     gate::Gate,
@@ -48,14 +48,32 @@ pub struct Accept {
     /// The leg made its session: without a reply nobody knows its id.
     made_session: bool,
     leg: Leg,
-    /// The caller's bytes as they came: a repeated call needs them unspoilt.
-    input: Buffer,
+    input: Input,
     /// The copy that Schannel works on.
     working: Option<Buffer>,
     output: Option<Buffer>,
     input_buffers: InputBuffers,
     output_buffers: OutputBuffers,
     attributes: u32,
+}
+
+/// The caller's bytes as they came: a repeated call needs them unspoilt.
+struct Input {
+    copy: Buffer,
+    /// What it costs while it waits; the other buffers are bounded by admission.
+    _charge: Charge,
+}
+
+impl Input {
+    fn copy_of(gate: &'static Gate, bytes: &[u8]) -> Result<Self, NtStatus> {
+        let charge = Charge::take(gate, bytes.len()).ok_or(NtStatus::STATUS_QUOTA_EXCEEDED)?;
+        let copy =
+            Buffer::copy_of(&gate.blocks, bytes).ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+        Ok(Self {
+            copy,
+            _charge: charge,
+        })
+    }
 }
 
 /// The addresses of one call.
@@ -75,9 +93,9 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptReques
     match accept.target {
         Target::New { credential, alpn } => {
             let admission = leg::admit(accept.input, Place::First);
-            let input = Buffer::copy_of(gate, accept.input);
+            let input = Input::copy_of(gate, accept.input);
             let protocols = application_protocols(alpn);
-            begin(handle, request, credential, admission, input.zip(protocols))
+            begin(handle, request, credential, admission, input, protocols)
         }
         Target::Session(id) => {
             let session = match handle.session(id) {
@@ -95,7 +113,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptReques
                 Place::First
             };
             let admission = leg::admit(accept.input, place);
-            let input = Buffer::copy_of(gate, accept.input);
+            let input = Input::copy_of(gate, accept.input);
             let later = Later {
                 right,
                 id,
@@ -113,7 +131,8 @@ fn begin(
     request: Request,
     credential: CredentialId,
     admission: Admission,
-    copies: Option<(Buffer, Box<[u8]>)>,
+    input: Result<Input, NtStatus>,
+    protocols: Option<Box<[u8]>>,
 ) -> Done {
     let used = match handle
         .credential(credential)
@@ -135,10 +154,9 @@ fn begin(
             return reply(request, |room| refusal(room, 0, outcome, alert));
         }
     }
-    let Some((input, protocols)) = copies else {
-        return refuse(request, NtStatus::STATUS_INSUFFICIENT_RESOURCES);
-    };
-    let (session, id) = match make_session(handle, used, protocols) {
+    let protocols = protocols.ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
+    let made = input.and_then(|input| Ok((input, make_session(handle, used, protocols?)?)));
+    let (input, (session, id)) = match made {
         Ok(made) => made,
         Err(status) => return refuse(request, status),
     };
@@ -163,7 +181,12 @@ struct Later {
     admission: Admission,
 }
 
-fn go_on(handle: &Shared<Handle>, request: Request, later: Later, input: Option<Buffer>) -> Done {
+fn go_on(
+    handle: &Shared<Handle>,
+    request: Request,
+    later: Later,
+    input: Result<Input, NtStatus>,
+) -> Done {
     let Later {
         right,
         id,
@@ -173,11 +196,11 @@ fn go_on(handle: &Shared<Handle>, request: Request, later: Later, input: Option<
     let phase = right.holder().phase();
     let refused = match (phase, input) {
         (Phase::Failed, _) => NtStatus::STATUS_INVALID_DEVICE_STATE,
-        (Phase::Established, Some(input)) if input.bytes().is_empty() => {
+        (Phase::Established, Ok(input)) if input.copy.bytes().is_empty() => {
             NtStatus::STATUS_INVALID_PARAMETER
         }
         // A post-handshake message as UNSEAL left it need not look like a record.
-        (Phase::Established, Some(input)) => {
+        (Phase::Established, Ok(input)) => {
             return submit_later(handle, request, right, id, input);
         }
         (Phase::Handshaking, input) => match (admission, input) {
@@ -199,12 +222,12 @@ fn go_on(handle: &Shared<Handle>, request: Request, later: Later, input: Option<
                     }
                 });
             }
-            (Admission::Call, Some(input)) => {
+            (Admission::Call, Ok(input)) => {
                 return submit_later(handle, request, right, id, input);
             }
-            (Admission::Call, None) => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+            (Admission::Call, Err(status)) => status,
         },
-        (Phase::Established, None) => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+        (Phase::Established, Err(status)) => status,
     };
     // First, so that the caller's next request finds the session free.
     drop(right);
@@ -216,7 +239,7 @@ fn submit_later(
     request: Request,
     right: Exclusive<Session>,
     id: SessionId,
-    input: Buffer,
+    input: Input,
 ) -> Done {
     match submit(handle, request, right, id, false, input) {
         Ok(()) => Done::Pended,
@@ -233,7 +256,7 @@ fn submit(
     right: Exclusive<Session>,
     id: SessionId,
     made_session: bool,
-    input: Buffer,
+    input: Input,
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
@@ -249,8 +272,9 @@ fn submit(
         output_buffers: OutputBuffers::new(),
         attributes: 0,
     };
-    let Some(mut operation) = Operation::new(gate, Work::Accept(accept)) else {
-        return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
+    let mut operation = match Operation::new(gate, Work::Accept(accept)) {
+        Ok(operation) => operation,
+        Err(status) => return Err((Some(request), status)),
     };
     match Pending::pend(request, handle, Some(session)) {
         Ok(pending) => {
@@ -301,13 +325,15 @@ pub fn step(operation: Box<Operation>) {
 
 impl Accept {
     /// Fresh buffers for the next call, tied together. `None` when there is no memory.
-    fn prepare(&mut self, gate: &'static Gate) -> Option<Arguments> {
-        let range = self.leg.range(self.input.bytes().len());
-        let part = self.input.bytes().get(range).unwrap_or_default();
-        let working = self.working.insert(Buffer::copy_of(gate, part)?);
+    fn prepare(&mut self, gate: &Gate) -> Option<Arguments> {
+        // A repeated call gives the old ones back first.
+        (self.working, self.output) = (None, None);
+        let range = self.leg.range(self.input.copy.bytes().len());
+        let part = self.input.copy.bytes().get(range).unwrap_or_default();
+        let working = self.working.insert(Buffer::copy_of(&gate.blocks, part)?);
         let output = self
             .output
-            .insert(Buffer::zeroed(gate, self.leg.capacity())?);
+            .insert(Buffer::zeroed(&gate.blocks, self.leg.capacity())?);
         let credential = self.right.holder().credential().handle();
         let parts = self.right.parts();
         let has_context = is_valid(&parts.handle);
@@ -371,14 +397,14 @@ fn call(
     }
 }
 
-/// A call has completed. In the callback, IRQL up to DISPATCH_LEVEL.
+/// A call has completed. In the callback, IRQL up to DISPATCH_LEVEL, or on the issuer's thread.
 pub fn completed(mut operation: Box<Operation>, status: SecurityStatus) {
     let gate = operation.gate();
     let Work::Accept(accept) = operation.work() else {
         return operation.end();
     };
     let result = accept.result(status);
-    match accept.leg.after(accept.input.bytes(), &result) {
+    match accept.leg.after(accept.input.copy.bytes(), &result) {
         Step::Again => gate.issuers.go_on(operation),
         Step::Reply(outcome) => deliver(operation, &outcome),
     }

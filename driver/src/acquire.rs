@@ -125,7 +125,7 @@ pub fn step(operation: Box<Operation>) {
     }
 }
 
-/// The call has completed. In the callback, IRQL up to DISPATCH_LEVEL.
+/// The call has completed. In the callback, IRQL up to DISPATCH_LEVEL, or on the issuer's thread.
 pub fn completed(operation: Box<Operation>, status: SecurityStatus) {
     deliver(operation, status);
 }

@@ -1,14 +1,17 @@
 //! Bytes of tokens: from the look-aside list when they fit, from the pool when not, zeroed when
 //! they go.
 
-use crate::{gate::Gate, kmdf::lookaside::Block, memory::try_zeroed};
+use crate::{
+    gate::Gate,
+    kmdf::lookaside::{Block, Lookaside},
+    memory::try_zeroed,
+};
 use alloc::boxed::Box;
 use zeroize::Zeroize;
 
 /// Memory for a token. Never a request's buffer: what a pending call refers to must outlive the
 /// request (a request can be given up, a call cannot).
 pub struct Buffer {
-    gate: &'static Gate,
     memory: Memory,
     length: usize,
 }
@@ -19,32 +22,19 @@ enum Memory {
 }
 
 impl Buffer {
-    /// `length` bytes of 0. IRQL: up to DISPATCH_LEVEL. `None` when the driver's bytes are used up
-    /// or there is no memory.
-    pub fn zeroed(gate: &'static Gate, length: usize) -> Option<Self> {
-        let charge = charge(gate, length);
-        if !gate.bytes.take(charge) {
-            gate.counters.quota_refusals.up();
-            return None;
-        }
-        let memory = if length <= gate.blocks.size() {
-            gate.blocks.take().map(Memory::Block)
+    /// `length` bytes of 0. IRQL: up to DISPATCH_LEVEL. `None` when there is no memory.
+    pub fn zeroed(blocks: &Lookaside, length: usize) -> Option<Self> {
+        let memory = if length <= blocks.size() {
+            Memory::Block(blocks.take()?)
         } else {
-            try_zeroed(length).map(Memory::Pool)
+            Memory::Pool(try_zeroed(length)?)
         };
-        if memory.is_none() {
-            gate.bytes.give_back(charge);
-        }
-        Some(Self {
-            gate,
-            memory: memory?,
-            length,
-        })
+        Some(Self { memory, length })
     }
 
     /// A copy of `bytes`. IRQL and failure as above.
-    pub fn copy_of(gate: &'static Gate, bytes: &[u8]) -> Option<Self> {
-        let mut buffer = Self::zeroed(gate, bytes.len())?;
+    pub fn copy_of(blocks: &Lookaside, bytes: &[u8]) -> Option<Self> {
+        let mut buffer = Self::zeroed(blocks, bytes.len())?;
         for (place, byte) in buffer.bytes_mut().iter_mut().zip(bytes) {
             *place = *byte;
         }
@@ -73,11 +63,30 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.bytes_mut().zeroize();
-        self.gate.bytes.give_back(charge(self.gate, self.length));
     }
 }
 
-/// What a buffer costs: a block is a block, however little of it is used.
-fn charge(gate: &Gate, length: usize) -> usize {
-    length.max(gate.blocks.size())
+/// What waiting input costs of the driver's bytes, until it is dropped.
+pub struct Charge {
+    gate: &'static Gate,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Charges for `length` bytes. `None`, and counted, when the driver's bytes are used up.
+    pub fn take(gate: &'static Gate, length: usize) -> Option<Self> {
+        // A block is a block, however little of it is used.
+        let bytes = length.max(gate.blocks.size());
+        if gate.bytes.take(bytes) {
+            return Some(Self { gate, bytes });
+        }
+        gate.counters.quota_refusals.up();
+        None
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.gate.bytes.give_back(self.bytes);
+    }
 }

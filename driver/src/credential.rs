@@ -78,9 +78,12 @@ impl Credential {
     ) -> Result<AcquiringUse, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
         let asynchronous = gate.new_async_context().ok_or(none)?;
-        let Some(freer) = Operation::new(gate, Work::Nothing) else {
-            gate.free_async_context(Some(asynchronous));
-            return Err(none);
+        let freer = match Operation::new(gate, Work::Nothing) {
+            Ok(freer) => freer,
+            Err(status) => {
+                gate.free_async_context(Some(asynchronous));
+                return Err(status);
+            }
         };
         let credential = Self {
             gate,

@@ -46,8 +46,7 @@ pub unsafe extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUES
 fn capture(request: &Request) -> Result<(), NtStatus> {
     let gate = Gate::get().ok_or(NtStatus::STATUS_INVALID_DEVICE_STATE)?;
     let client = Client::capture()?;
-    let operation =
-        Operation::new(gate, Work::Token(client)).ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+    let operation = Operation::new(gate, Work::Token(client))?;
     pending::put_operation(request, operation);
     Ok(())
 }

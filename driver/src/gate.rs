@@ -5,7 +5,7 @@ use crate::{
     issuers::Issuers,
     kmdf::{lookaside::Lookaside, spin_lock::SpinLock},
     memory::try_box,
-    nt::{event::Event, thread},
+    nt::{self, event::Event, thread},
     operation::Operation,
     sspi::{AsyncContext, Ready},
 };
@@ -17,6 +17,7 @@ use core::{
 };
 use tlsgate_core::{
     budget::Budget,
+    quarantine::Quarantine,
     rundown::{Closed, Rundown},
 };
 use tlsgate_protocol::NtStatus;
@@ -28,9 +29,11 @@ const BLOCK: usize = 8 * 1024;
 /// legs that wait behind a security subsystem that has stopped.
 const MOST_BYTES: usize = 512 * 1024 * 1024;
 
-/// Async contexts in quarantine: beyond that ksecdd is refusing calls as a matter of course, and no
-/// further session is made.
-const MOST_QUARANTINED: u64 = 1024;
+/// Async contexts in quarantine at a time; while there are so many, no further session is made.
+const MOST_QUARANTINED: usize = 1024;
+
+/// How long an async context stays there at least: a minute, in the 100 ns of interrupt time.
+const QUARANTINE_PERIOD: u64 = 60 * 10_000_000;
 
 /// How long unload waits after the last callback has been heard of, for its `ret` (design,
 /// invariant 4). Nothing tells a driver that a thread has left its code; the last statement of the
@@ -48,12 +51,22 @@ pub struct Gate {
     /// Statistics.
     pub counters: Counters,
     /// Async contexts that may yet call back although their call was refused.
-    quarantine: SpinLock<Option<Box<AsyncContext<Operation>>>>,
-    /// Operations, those in reserve for closing included: what keeps the driver loaded.
+    quarantine: SpinLock<Kept>,
+    /// Handles, and operations, those in reserve for closing included: what keeps the driver loaded.
     alive: Rundown<AtomicUsize>,
     /// Set when the last of them has gone.
     drained: Event,
 }
+
+/// The quarantine's two generations.
+struct Kept {
+    policy: Quarantine,
+    young: List,
+    old: List,
+}
+
+/// Async contexts, each with the next.
+type List = Option<Box<AsyncContext<Operation>>>;
 
 static GATE: AtomicPtr<Gate> = AtomicPtr::new(ptr::null_mut());
 
@@ -69,7 +82,11 @@ impl Gate {
             blocks: Lookaside::new(BLOCK)?,
             bytes: Budget::new(MOST_BYTES),
             counters: Counters::default(),
-            quarantine: SpinLock::new(None)?,
+            quarantine: SpinLock::new(Kept {
+                policy: Quarantine::new(QUARANTINE_PERIOD, MOST_QUARANTINED),
+                young: None,
+                old: None,
+            })?,
             alive: Rundown::new(),
             drained: Event::new(),
         };
@@ -104,16 +121,19 @@ impl Gate {
         }
         Pin::static_ref(&gate.issuers).stop();
         thread::sleep_milliseconds(GRACE_MILLISECONDS);
-        let mut quarantined = gate.quarantine.lock().take();
-        while let Some(mut context) = quarantined {
-            quarantined = context.next.take();
+        let kept = {
+            let mut kept = gate.quarantine.lock();
+            [kept.young.take(), kept.old.take()]
+        };
+        for list in kept {
+            gate.free_list(list);
         }
         let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
         drop(unsafe { Box::from_raw(gate) });
     }
 
-    /// Counts an operation. False when the driver is being unloaded.
+    /// Counts an operation or a handle. False when the driver is being unloaded.
     #[must_use]
     pub fn enter(&self) -> bool {
         self.alive.acquire()
@@ -142,7 +162,7 @@ impl Gate {
 
     /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
     pub fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
-        if self.counters.quarantined_live.get() >= MOST_QUARANTINED {
+        if self.is_quarantine_full() {
             self.counters.quota_refusals.up();
             return None;
         }
@@ -159,20 +179,45 @@ impl Gate {
         }
     }
 
-    /// Keeps an async context to the end because a call on it was refused: whether such a call can
+    /// Keeps an async context for a while because a call on it was refused: whether such a call can
     /// call back is not documented. IRQL: PASSIVE_LEVEL.
     pub fn quarantine(&self, context: Option<AsyncContext<Operation>>) {
         let Some(context) = context else { return };
         self.counters.quarantined_live.up();
         match try_box(context) {
             Ok(mut context) => {
-                let mut first = self.quarantine.lock();
-                context.next = first.take();
-                *first = Some(context);
+                let mut kept = self.quarantine.lock();
+                kept.policy.add();
+                context.next = kept.young.take();
+                kept.young = Some(context);
             }
             // Without memory for the list it is never freed: a leak is better than a late callback
             // into freed memory.
             Err(context) => core::mem::forget(context),
+        }
+    }
+
+    /// Whether the quarantine is full, after what has been there long enough has gone.
+    fn is_quarantine_full(&self) -> bool {
+        let (gone, full) = {
+            let mut kept = self.quarantine.lock();
+            let gone = if kept.policy.turn(nt::unbiased_time()) {
+                let young = kept.young.take();
+                core::mem::replace(&mut kept.old, young)
+            } else {
+                None
+            };
+            (gone, kept.policy.is_full())
+        };
+        self.free_list(gone);
+        full
+    }
+
+    fn free_list(&self, mut list: List) {
+        while let Some(mut context) = list {
+            list = context.next.take();
+            self.counters.quarantined_live.down();
+            self.free_async_context(Some(*context));
         }
     }
 }

@@ -18,7 +18,7 @@ use core::{
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
-use tlsgate_core::queue::{Limits, Queue};
+use tlsgate_core::queue::{Limits, Queue, Refused};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::PVOID;
 
@@ -68,7 +68,7 @@ impl Issuers {
     ///
     /// # Errors
     ///
-    /// There is no memory, or not one thread.
+    /// There is no memory, or a thread cannot be had.
     pub fn start(self: Pin<&'static Self>, gate: &'static Gate) -> Result<(), NtStatus> {
         Pin::static_ref(&self.get_ref().work).initialize();
         let wanted = usize::try_from(thread::processors())
@@ -107,9 +107,12 @@ impl Issuers {
         }
     }
 
-    /// Makes room in the queue for an operation that is being made. False when there is no memory.
-    #[must_use]
-    pub fn register(&self) -> bool {
+    /// Makes room in the queue for an operation that is being made.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or there is no memory.
+    pub fn register(&self) -> Result<(), Refused> {
         self.queue.lock().register()
     }
 

@@ -18,8 +18,8 @@ use crate::{
 };
 use alloc::boxed::Box;
 use core::mem;
-use tlsgate_core::ticket::Begin;
-use tlsgate_protocol::SecurityStatus;
+use tlsgate_core::{queue::Refused, ticket::Begin};
+use tlsgate_protocol::{NtStatus, SecurityStatus};
 
 /// One operation.
 pub struct Operation {
@@ -63,27 +63,37 @@ pub enum Work {
 
 impl Operation {
     /// An operation, with its place in the queue and in the driver's life. IRQL: up to
-    /// DISPATCH_LEVEL. `None` when there is no memory or the driver is being unloaded.
-    pub fn new(gate: &'static Gate, work: Work) -> Option<Box<Self>> {
+    /// DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, there is no memory, or the driver is being unloaded.
+    pub fn new(gate: &'static Gate, work: Work) -> Result<Box<Self>, NtStatus> {
         if !gate.enter() {
-            return None;
+            return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
         }
-        if !gate.issuers.register() {
+        let registered = gate.issuers.register();
+        if registered.is_err() {
             gate.leave();
-            return None;
         }
-        let operation = try_box(Self {
+        registered.map_err(|refused| match refused {
+            Refused::TooMany => {
+                gate.counters.quota_refusals.up();
+                NtStatus::STATUS_QUOTA_EXCEEDED
+            }
+            Refused::OutOfMemory => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+        })?;
+        try_box(Self {
             gate,
             admitted: false,
             pending: None,
             work,
         })
-        .ok();
-        if operation.is_none() {
+        .map_err(|_| {
             gate.issuers.forget(false);
             gate.leave();
-        }
-        operation
+            NtStatus::STATUS_INSUFFICIENT_RESOURCES
+        })
     }
 
     /// The driver's gate.
@@ -106,8 +116,8 @@ impl Operation {
         mem::replace(&mut self.work, Work::Nothing)
     }
 
-    /// The end of an operation. The driver may be unloaded right after: the last statement of
-    /// whoever calls it. IRQL: up to DISPATCH_LEVEL, unless it carries a token.
+    /// The end of an operation. The driver may be unloaded right after: a callback's last statement.
+    /// (Dispatch is kept by its handle, an issuer is joined.) IRQL: up to DISPATCH_LEVEL, unless it carries a token.
     pub fn end(self: Box<Self>) {
         let (gate, admitted) = (self.gate, self.admitted);
         drop(self);

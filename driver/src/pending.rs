@@ -25,7 +25,7 @@ pub struct RequestContext {
     /// The operation that EvtIoInCallerContext made with the caller's token, for dispatch.
     operation: AtomicPtr<Operation>,
     /// One owner of the request's [`Pending`], for the cancel callback; taken back by whoever
-    /// unmarks the request.
+    /// completes the request.
     pending: AtomicPtr<Pending>,
 }
 
@@ -40,11 +40,12 @@ pub static REQUEST_CONTEXT: ContextType<RequestContext> =
 pub struct Pending {
     ticket: Ticket<AtomicUsize>,
     request: Pended,
-    handle: Shared<Handle>,
     /// The session that fails when the request is given up.
     session: Option<Shared<Session>>,
     /// Its number in the handle's table; 0 before it is there.
     number: AtomicU64,
+    /// Last to be dropped: it keeps the driver loaded.
+    handle: Shared<Handle>,
 }
 
 impl Pending {

@@ -49,9 +49,12 @@ impl Session {
         protocols: Box<[u8]>,
     ) -> Result<Shared<Self>, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
-        let Some(deleter) = Operation::new(gate, Work::Nothing) else {
-            gate.free_async_context(Some(asynchronous));
-            return Err(none);
+        let deleter = match Operation::new(gate, Work::Nothing) {
+            Ok(deleter) => deleter,
+            Err(status) => {
+                gate.free_async_context(Some(asynchronous));
+                return Err(status);
+            }
         };
         let session = Self {
             gate,

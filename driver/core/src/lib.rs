@@ -10,7 +10,8 @@
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas.
+//! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
+//!   be called back.
 //! * [`table`]: generation-tagged ids.
 //!
 //! What several threads touch at once is a transition on one atomic word. Those types are generic
@@ -36,6 +37,7 @@ extern crate std;
 
 pub mod budget;
 pub mod leg;
+pub mod quarantine;
 pub mod queue;
 pub mod record;
 pub mod rundown;

@@ -30,6 +30,15 @@ pub struct Limits {
     pub issuers: usize,
 }
 
+/// Why an operation cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// As many exist as may.
+    TooMany,
+    /// There is no memory.
+    OutOfMemory,
+}
+
 impl<T> Queue<T> {
     /// An empty queue; allocates nothing.
     #[must_use]
@@ -49,23 +58,22 @@ impl<T> Queue<T> {
         self.limits.issuers = issuers;
     }
 
-    /// Makes room for one more operation. False when there are too many, or there is no memory.
-    #[must_use]
-    pub fn register(&mut self) -> bool {
+    /// Makes room for one more operation.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or there is no memory.
+    pub fn register(&mut self) -> Result<(), Refused> {
         if self.registered >= self.limits.registered {
-            return false;
+            return Err(Refused::TooMany);
         }
         let wanted = self.registered.saturating_add(1);
         for queue in [&mut self.waiting, &mut self.admitted] {
-            if queue
-                .try_reserve(wanted.saturating_sub(queue.len()))
-                .is_err()
-            {
-                return false;
-            }
+            let more = wanted.saturating_sub(queue.len());
+            queue.try_reserve(more).map_err(|_| Refused::OutOfMemory)?;
         }
         self.registered = wanted;
-        true
+        Ok(())
     }
 
     /// An operation that was registered has ended.
@@ -174,17 +182,17 @@ mod tests {
     #[test]
     fn there_are_only_so_many_operations() {
         let mut queue = Queue::<u8>::new(LIMITS);
-        assert!((0..5).all(|_| queue.register()));
-        assert!(!queue.register());
+        assert!((0..5).all(|_| queue.register().is_ok()));
+        assert_eq!(queue.register(), Err(Refused::TooMany));
         queue.unregister();
-        assert!(queue.register());
+        assert_eq!(queue.register(), Ok(()));
     }
 
     #[test]
     fn only_so_many_are_inside_and_the_rest_keep_their_order() {
         let mut queue = Queue::new(LIMITS);
         for number in 0..4 {
-            assert!(queue.register());
+            queue.register().unwrap();
             queue.wait(number).unwrap();
         }
         assert_eq!(

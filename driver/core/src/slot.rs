@@ -69,9 +69,10 @@ impl<W: Word> CallSlot<W> {
     }
 
     /// For the issuer of a call that was refused: the operation is its own again, whatever a
-    /// callback has said or will say.
-    pub fn refused(&self) {
-        self.0.clear(usize::MAX);
+    /// callback has said or will say. True if one has come.
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.0.clear(usize::MAX) & CALLED_BACK != 0
     }
 }
 

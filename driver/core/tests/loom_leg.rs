@@ -193,7 +193,7 @@ impl World {
             Sspi::Refuses => None,
         };
         if matches!(sspi, Sspi::Refuses | Sspi::RefusesAndCallsBack) {
-            world.slot.refused();
+            let _called_back = world.slot.refused();
             world.finish(world.get_back(), false);
         } else if world.slot.returned() {
             world.finish(world.get_back(), true);

@@ -114,8 +114,7 @@ impl Request {
         unsafe { complete(self.0, status, information) };
     }
 
-    /// Marks the request cancelable and keeps it beyond its completion. Nothing may have been
-    /// issued for it yet. `cancelled` may run before this returns, but never on this thread.
+    /// Marks the request cancelable. Nothing may have been issued for it yet. `cancelled` may run before this returns, but never on this thread.
     ///
     /// # IRQL
     ///
@@ -170,11 +169,13 @@ impl Pended {
     }
 
     /// Takes the cancelable mark off. True if the caller is to complete the request; false if the
-    /// cancel callback is or was called, which completes it. IRQL: up to DISPATCH_LEVEL.
+    /// cancel callback is or was called: the later of the two completes it. IRQL: up to
+    /// DISPATCH_LEVEL.
     ///
     /// # Safety
     ///
-    /// The request was marked, and no one else unmarks it: the ticket's claimant calls this.
+    /// The request was marked and is not completed, and no one else unmarks it: the ticket's
+    /// claimant calls this.
     pub unsafe fn unmark_cancelable(&self) -> bool {
         // SAFETY: the reference keeps the handle; it was marked (this function's contract).
         let status = unsafe {
@@ -190,7 +191,8 @@ impl Pended {
     ///
     /// # Safety
     ///
-    /// The caller has unmarked the request, or is its cancel callback; it completes it once.
+    /// The caller has unmarked the request, or is the later of its cancel callback and the claimant
+    /// whose unmark failed; it completes it once.
     pub unsafe fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) {
         let information = if status.is_success() {
             // SAFETY: not completed yet, and only the caller touches it.

@@ -28,3 +28,9 @@ pub fn irql() -> u8 {
     // SAFETY: takes nothing and reads a register.
     unsafe { wdk_sys::ntddk::KeGetCurrentIrql() }
 }
+
+/// Interrupt time without the time that the machine slept, in units of 100 ns. IRQL: any.
+pub fn unbiased_time() -> u64 {
+    // SAFETY: takes nothing.
+    unsafe { wdk_sys::ntddk::KeQueryUnbiasedInterruptTime() }
+}

@@ -42,7 +42,7 @@ pub trait Completed: Send {
     /// A callback has come, at this IRQL.
     fn called_back(irql: u8);
 
-    /// There was no call that it could be of.
+    /// It came although its call was refused, or there was no call that it could be of.
     fn stray();
 }
 
@@ -199,18 +199,19 @@ impl<T: Completed> Ready<T> {
         operation: Lent<T>,
         call: impl FnOnce(*mut SspiAsyncContext) -> SECURITY_STATUS,
     ) -> Issued<T> {
+        if !self.block.slot.arm() {
+            // Cannot be: the use right of the context is ours, so no call is inside.
+            return Issued::Refused(operation.reclaim(), SecurityStatus::SEC_E_INTERNAL_ERROR);
+        }
+        // Nothing can call back before the call.
         self.block
             .operation
             .store(operation.into_raw(), Ordering::Release);
-        if !self.block.slot.arm() {
-            // Cannot be: the use right of the context is ours, so no call is inside.
-            return self.get_back(|operation| {
-                Issued::Refused(operation, SecurityStatus::SEC_E_INTERNAL_ERROR)
-            });
-        }
         let queued = status(call(self.raw.as_ptr()));
         if queued != SecurityStatus::SEC_E_OK {
-            self.block.slot.refused();
+            if self.block.slot.refused() {
+                T::stray();
+            }
             return self.get_back(|operation| Issued::Refused(operation, queued));
         }
         if !self.block.slot.returned() {

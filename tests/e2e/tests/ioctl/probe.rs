@@ -8,7 +8,7 @@ use tlsgate_e2e::Lab;
 pub const PROBE: &str = r"C:\lab\probe.exe";
 
 /// Longer than the probe gives itself.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A machine with the driver running.
 pub fn lab() -> Result<Lab> {

@@ -13,7 +13,7 @@ use tlsgate_lab_machine::{Running, wait_until};
 /// How long what must happen may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The I/O manager cancels a dying process's requests before EvtFileCleanup; for CloseHandle, only
+/// The I/O manager cancels a dying process's requests before EvtFileCleanup; for `CloseHandle`, only
 /// EvtFileCleanup tells. The driver must do well either way.
 const CANCEL_BEFORE_CLEANUP: [bool; 2] = [false, true];
 

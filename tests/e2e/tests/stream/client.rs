@@ -71,7 +71,7 @@ impl Client {
         Ok(page)
     }
 
-    /// The first flight: a ClientHello.
+    /// The first flight: a `ClientHello`.
     pub fn hello(&self, socket: TcpStream) -> Result<Vec<u8>> {
         let mut hello = Vec::new();
         let keep = |_: &TcpStream, _, flight: &[u8]| {
@@ -118,7 +118,8 @@ pub fn says_the_same<S>(page: &Page, stream: &SslStream<S>) -> Result<()> {
 pub fn is_the_lab_s<S>(stream: &SslStream<S>, lab: &Lab) -> Result<()> {
     let certificate = stream.ssl().peer_certificate().context("no certificate")?;
     let digest = certificate.digest(MessageDigest::sha1())?;
-    let thumbprint: String = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    let thumbprint: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    let thumbprint = thumbprint.concat();
     ensure!(
         thumbprint.eq_ignore_ascii_case(lab.thumbprint()),
         "certificate {thumbprint}, not {}",

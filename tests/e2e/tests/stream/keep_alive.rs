@@ -40,7 +40,8 @@ fn a_request_of_many_full_records() -> Result<()> {
     })
 }
 
-/// Every KeyUpdate goes through a leg after the handshake; one that asks for the server's gets it.
+/// Every `KeyUpdate` goes through a leg after the handshake; one that asks for the server's gets
+/// it.
 #[test]
 fn key_updates_by_the_client() -> Result<()> {
     each_completion("KeyUpdate", &[], |site| {
@@ -81,7 +82,7 @@ fn is_key_update(record: &[u8]) -> bool {
     record[0] == 23 && record.len() == 5 + 5 + 17
 }
 
-/// `request_update` of a KeyUpdate (RFC 8446, section 4.6.3), as OpenSSL numbers it.
+/// `request_update` of a `KeyUpdate` (RFC 8446, section 4.6.3), as OpenSSL numbers it.
 #[derive(Clone, Copy)]
 enum KeyUpdate {
     NotRequested = 0,
@@ -89,7 +90,7 @@ enum KeyUpdate {
 }
 
 unsafe extern "C" {
-    /// OpenSSL's, which the openssl crate does not have: the next write is preceded by a KeyUpdate.
+    /// OpenSSL's, which the openssl crate does not have: a `KeyUpdate` precedes the next write.
     fn SSL_key_update(ssl: *mut openssl_sys::SSL, kind: c_int) -> c_int;
 }
 

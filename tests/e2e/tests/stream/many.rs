@@ -50,13 +50,18 @@ fn a_thousand_in_sequence_without_growth() -> Result<()> {
             .map(Client::new)
             .into_iter()
             .collect::<Result<Vec<_>>>()?;
+        // So many at once make every table larger than a sequence could.
         let before = site.idle()?;
+        let bytes = site.pool_bytes()?;
         for number in 1..=SEQUENCE {
             let client = &clients[number % clients.len()];
             client
                 .plainly(site.socket()?)
                 .with_context(|| format!("handshake {number}"))?;
         }
-        site.settles(&before)
+        site.settles(&before)?;
+        let more = site.pool_bytes()?;
+        ensure!(more == bytes, "{bytes} bytes of pool before, {more} after");
+        Ok(())
     })
 }

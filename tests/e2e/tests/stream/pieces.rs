@@ -1,4 +1,4 @@
-//! The same bytes in other pieces: one at a time, and the ClientHello cut at every place.
+//! The same bytes in other pieces: one at a time, and the `ClientHello` cut at every place.
 
 use crate::{
     client::{Client, VERSIONS},

@@ -1,4 +1,4 @@
-//! The queues of this host's TCP connections, asked of the kernel by sock_diag(7). The table in
+//! The queues of this host's TCP connections, asked of the kernel by `sock_diag(7)`. The table in
 //! `/proc/net/tcp` has them too, but takes milliseconds once thousands of connections have been.
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};

@@ -1,4 +1,4 @@
-//! Records that do not match segments: several in one, and a ClientHello in many small ones.
+//! Records that do not match segments: several in one, and a `ClientHello` in many small ones.
 
 use crate::{
     client::{Client, VERSIONS},
@@ -76,7 +76,7 @@ fn many_request_records_with_the_end_of_the_handshake() -> Result<()> {
             ] {
                 stream.write_all(line.as_bytes())?;
             }
-            stream.write_all(&[b'x'; 20_000])?;
+            stream.write_all("x".repeat(20_000).as_bytes())?;
             stream.write_all(b"\r\n\r\n")?;
             page::read(&mut stream)?;
             Ok(())

@@ -22,7 +22,7 @@ enum Part {
     All,
 }
 
-/// The last flight, counted from 0: ClientHello, the rest of the handshake, the request.
+/// The last flight, counted from 0: `ClientHello`, the rest of the handshake, the request.
 const STAGES: [(usize, Part); 8] = [
     (0, Part::Nothing),
     (0, Part::Half),

@@ -12,6 +12,7 @@ use crate::{
     worker,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use windows_sys::Win32::Foundation::{
     STATUS_INVALID_DEVICE_REQUEST, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
 };
@@ -58,14 +59,22 @@ fn create(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
         device.clone(),
         device.init.file.and_then(|config| config.create),
     );
-    worker::submit(move || match callback {
-        None => request::complete(request.handle(), STATUS_SUCCESS, 0),
-        Some(callback) => token::on_behalf(Some(request.caller), || {
-            callback::call("EvtDeviceFileCreate", PASSIVE, || {
-                callback(device.handle(), request.handle(), file.handle());
-            });
-        }),
+    let (returned, wait) = mpsc::channel();
+    worker::submit(move || {
+        match callback {
+            None => request::complete(request.handle(), STATUS_SUCCESS, 0),
+            Some(callback) => token::on_behalf(Some(request.caller), || {
+                callback::call("EvtDeviceFileCreate", PASSIVE, || {
+                    callback(device.handle(), request.handle(), file.handle());
+                });
+            }),
+        }
+        // Nobody waits any more when the machine is going down.
+        let _gone = returned.send(());
     });
+    // Wine lets the file's next request through as soon as this returns, Windows only when the
+    // create has been completed. An error means that the worker has ended: then all has.
+    let _ended = wait.recv();
     pending
 }
 

@@ -133,9 +133,13 @@ impl AsyncContext {
         };
     }
 
-    /// A callback for a call that was not accepted.
-    pub fn notify_refused(&self) -> Option<Callback> {
+    /// A callback for a call that was not accepted; it finds the status that the call returned.
+    pub fn notify_refused(&self, status: i32) -> Option<Callback> {
         let mut state = self.lock();
+        state.phase = Phase::Final {
+            status,
+            callback_due: false,
+        };
         let callback = state.callback;
         state.callbacks += usize::from(callback.is_some());
         callback

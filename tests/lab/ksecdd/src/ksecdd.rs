@@ -144,8 +144,7 @@ impl Ksecdd {
                 return status;
             }
             Some(Effect::RefusedWithCallback(status)) => {
-                context.refuse();
-                self.call_back(context, context.notify_refused());
+                self.call_back(context, context.notify_refused(status));
                 return status;
             }
             Some(Effect::Completed(status)) => call.work = Box::new(move || Ok(status)),

@@ -72,10 +72,18 @@ async fn round(bench: &mut Bench) -> Result<Round> {
         Err(other) => return Err(other.into()),
     };
     let driver = device.driver();
+    // Wine does not tell that IRP_MJ_CREATE failed: the handle has no file behind it.
+    match within(driver.version()).await? {
+        Err(Error::Refused {
+            status: NtStatus::STATUS_INVALID_DEVICE_REQUEST,
+            ..
+        }) => return Ok(Round::Failed("open")),
+        other => other.map(drop)?,
+    }
     let certificate = Certificate::machine(bench.thumbprint);
     let credential = match within(driver.acquire(&certificate, Protocols::ALL)).await? {
         Ok(credential) => credential,
-        Err(error) => return scarce(error, "acquire"),
+        Err(error) => return scarce(&error, "acquire"),
     };
     let mut peer = tls::Peer::new()?;
     let hello = peer.take()?;
@@ -85,7 +93,7 @@ async fn round(bench: &mut Bench) -> Result<Round> {
     };
     let leg = match within(driver.accept(start, &hello)).await? {
         Ok(leg) => leg,
-        Err(error) => return scarce(error, "first leg"),
+        Err(error) => return scarce(&error, "first leg"),
     };
     if leg.state == state::FAILED {
         ensure!(
@@ -102,7 +110,7 @@ async fn round(bench: &mut Bench) -> Result<Round> {
     let leg = match next().await? {
         Ok(leg) => leg,
         Err(error) => {
-            scarce(error, "later leg")?;
+            scarce(&error, "later leg")?;
             exhausted(&mut bench.lab)?;
             next().await??
         }
@@ -117,12 +125,12 @@ async fn round(bench: &mut Bench) -> Result<Round> {
     peer.give(&leg.token)?;
     tls::talk(&driver, session, &mut peer).await?;
     if let Err(error) = within(driver.close(session)).await? {
-        scarce(error, "close")?;
+        scarce(&error, "close")?;
         within(driver.close(session)).await??;
         return Ok(Round::Failed("close"));
     }
     if let Err(error) = within(driver.release(credential)).await? {
-        scarce(error, "release")?;
+        scarce(&error, "release")?;
         within(driver.release(credential)).await??;
         return Ok(Round::Failed("release"));
     }
@@ -135,8 +143,8 @@ fn exhausted(lab: &mut StandIns) -> Result<()> {
 }
 
 /// The one thing that may have gone wrong.
-fn scarce(error: Error, step: &'static str) -> Result<Round> {
-    let is_memory = match &error {
+fn scarce(error: &Error, step: &'static str) -> Result<Round> {
+    let is_memory = match error {
         Error::Refused { status, .. } => *status == NtStatus::STATUS_INSUFFICIENT_RESOURCES,
         Error::Security { status, .. } => *status == SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
         _ => false,

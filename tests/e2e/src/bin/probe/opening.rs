@@ -1,24 +1,24 @@
 //! Opening with a name, acquiring with weak tokens, and credentials that cannot be had.
 
 use crate::{
-    bench::{Bench, refused, within},
+    bench::{Bench, refused, send, within},
     raw,
 };
 use anyhow::{Result, ensure};
 use std::io;
 use tlsgate_client::{
     Device, Thumbprint,
-    protocol::{DEVICE_PATH, NtStatus, SecurityStatus, payload::AcquireReply},
+    protocol::{DEVICE_PATH, Ioctl, NtStatus, SecurityStatus, payload::AcquireReply},
 };
 use tlsgate_lab_control::kmdf::Caller;
 
 /// Names and tokens.
 pub async fn all(bench: &mut Bench) -> Result<()> {
-    names(bench)?;
+    names(bench).await?;
     tokens(bench).await
 }
 
-fn names(bench: &mut Bench) -> Result<()> {
+async fn names(bench: &mut Bench) -> Result<()> {
     // Wine looks the whole path up and cannot pass a name; the framework is told to.
     let below = Device::open_path(&format!(r"{DEVICE_PATH}\x"), true);
     ensure!(below.is_err(), "a name below the device could be opened");
@@ -29,16 +29,34 @@ fn names(bench: &mut Bench) -> Result<()> {
     bench
         .lab
         .kmdf(|switches| switches.file_name = String::new())?;
-    let error = named.err().map(|error| error.kind());
-    ensure!(
-        error == Some(io::ErrorKind::NotFound),
-        "opened with a name: {error:?}"
-    );
-    drop(Device::open()?);
+    match named {
+        Err(error) => ensure!(
+            error.kind() == io::ErrorKind::NotFound,
+            "opened with a name: {error}"
+        ),
+        // Wine does not tell the program how its IRP_MJ_CREATE ended: the handle that it got has no
+        // file behind it.
+        Ok(device) => {
+            ensure!(
+                bench.lab.report()?.files == 1,
+                "the file with a name is there"
+            );
+            let query = send(&device, &raw::query(Ioctl::QueryVersion));
+            refused(
+                query,
+                NtStatus::STATUS_INVALID_DEVICE_REQUEST,
+                "a handle with a name",
+            )
+            .await?;
+        }
+    }
+    let unnamed = Device::open()?;
+    let query = within(send(&unnamed, &raw::query(Ioctl::QueryVersion))).await?;
+    ensure!(query.is_ok(), "without a name: {query:?}");
     Ok(())
 }
 
-/// Below SecurityImpersonation nobody may act for the caller.
+/// Below `SecurityImpersonation` nobody may act for the caller.
 async fn tokens(bench: &mut Bench) -> Result<()> {
     let acquire = raw::acquire(bench.thumbprint, "");
     for level in 0..=1 {

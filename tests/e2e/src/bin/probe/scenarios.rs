@@ -64,8 +64,11 @@ enum Scenario {
     Callbacks,
     /// No memory, at every allocation in turn.
     Memory,
-    /// The wrong driver breaks every rule in turn.
-    Wrong,
+    /// The wrong driver breaks a rule.
+    Wrong {
+        /// The fault's function code.
+        function: u32,
+    },
 }
 
 /// Runs the scenario of the command line.
@@ -82,8 +85,8 @@ pub fn run() -> Result<()> {
 }
 
 async fn scenario(arguments: &Arguments) -> Result<()> {
-    if matches!(arguments.scenario, Scenario::Wrong) {
-        return wrong::every_fault().await;
+    if let Scenario::Wrong { function } = arguments.scenario {
+        return wrong::commit_one(function).await;
     }
     let mut bench = Bench::open(arguments.thumbprint)?;
     match arguments.scenario {
@@ -102,7 +105,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Refusals => faults::refusals(&mut bench).await?,
         Scenario::Callbacks => faults::callbacks(&mut bench).await?,
         Scenario::Memory => memory::all(&mut bench).await?,
-        Scenario::Empty | Scenario::Wrong => {}
+        Scenario::Empty | Scenario::Wrong { .. } => {}
     }
     bench.empty().await
 }

@@ -46,7 +46,7 @@ impl Peer {
     }
 }
 
-/// A ClientHello.
+/// A `ClientHello`.
 pub fn hello() -> Result<Vec<u8>> {
     Peer::new()?.take()
 }

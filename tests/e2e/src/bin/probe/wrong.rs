@@ -1,5 +1,6 @@
-//! The wrong driver breaks each rule once: the lab must name the rule.
+//! The wrong driver breaks a rule: the lab must name it.
 
+use crate::bench::within;
 use anyhow::{Context, Result, ensure};
 use std::{
     ffi::OsStr,
@@ -10,8 +11,11 @@ use std::{
 use tlsgate_client::Device;
 use tlsgate_lab_control::{
     FOLDER, Remote,
-    kmdf::faults::{Caught, DEVICE_PATH, Fault, SERVICE_NAME},
-    ksecdd::{self, Completion, Question, Switches},
+    kmdf::{
+        self,
+        faults::{Caught, DEVICE_PATH, Fault, SERVICE_NAME},
+    },
+    ksecdd::{self, Answer, Completion, Question, Switches},
 };
 use windows_service::{
     service::{
@@ -21,56 +25,49 @@ use windows_service::{
     service_manager::{ServiceManager, ServiceManagerAccess},
 };
 
-/// How long a broken rule may take to show.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a broken rule may take to show: the lab gives a driver ten seconds for requests of
+/// handles that are closed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is looked for.
+const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Room for a reply; the same for the request.
 const ROOM: usize = 32;
 
-/// Every fault, each in a driver process of its own; and what is not wrong.
-pub async fn every_fault() -> Result<()> {
+/// Commits one fault, by its function code, and waits until the lab has named the rule. What is not
+/// wrong must not be caught.
+pub async fn commit_one(function: u32) -> Result<()> {
+    let fault = [Fault::Nothing, Fault::Pending]
+        .iter()
+        .chain(Fault::ALL)
+        .copied()
+        .find(|fault| *fault as u32 == function)
+        .context("no such fault")?;
     let manager = ServiceManager::local_computer(
         None::<&str>,
         ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE,
     )?;
-    let mut missed = Vec::new();
-    for &fault in [Fault::Nothing, Fault::Pending].iter().chain(Fault::ALL) {
-        if let Err(error) = one(&manager, fault).await {
-            println!("{fault:?}: {error:#}");
-            missed.push(fault);
-        }
-    }
-    ensure!(
-        missed.is_empty(),
-        "{} rules were missed: {missed:?}",
-        missed.len()
-    );
-    println!("{} faults, each caught", Fault::ALL.len());
-    Ok(())
-}
-
-async fn one(manager: &ServiceManager, fault: Fault) -> Result<()> {
-    let stops_before = stops()?.len();
-    // A service's process is its own: one that a fault has ended leaves the others alone.
-    let name = format!("{SERVICE_NAME}{}", fault as u32);
-    let service = manager.create_service(&service(&name), ServiceAccess::all())?;
+    // It may be there from an earlier run.
+    let service = manager
+        .open_service(SERVICE_NAME, ServiceAccess::all())
+        .or_else(|_| manager.create_service(&service(), ServiceAccess::all()))?;
     service.start::<&OsStr>(&[])?;
-    hold_calls()?;
     let committed = commit(fault, &service).await;
     if fault.caught() == Caught::Never {
         committed?;
-        let stops = stops()?.split_off(stops_before);
+        let stops = stops()?;
         ensure!(stops.is_empty(), "nothing is wrong, and yet {stops:?}");
         return Ok(());
     }
-    // The process is gone in the middle of it: what the requests gave is of no interest.
+    // The process is gone in the middle of it: what the request gave is of no interest.
     let deadline = Instant::now() + PATIENCE;
     let stop = loop {
-        if let Some(stop) = stops()?.into_iter().nth(stops_before) {
+        if let Some(stop) = stops()?.into_iter().next() {
             break stop;
         }
         ensure!(Instant::now() < deadline, "not caught; {committed:?}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(INTERVAL).await;
     };
     let expected = format!("STOP {}:", fault.rule());
     ensure!(stop.starts_with(&expected), "caught as {stop}");
@@ -79,50 +76,71 @@ async fn one(manager: &ServiceManager, fault: Fault) -> Result<()> {
 
 /// As far as it takes.
 async fn commit(fault: Fault, service: &Service) -> Result<()> {
+    if matches!(fault.caught(), Caught::WhileHeld | Caught::OnRelease) {
+        ask_ksecdd(&Question::Set(Switches {
+            completion: Completion::Held,
+            ..Switches::default()
+        }))
+        .await?;
+    }
+    // These are told that the driver has the request by the next request's reply.
+    let cancels = fault.caught() == Caught::OnCancel || fault == Fault::Pending;
+    let pends = cancels || fault == Fault::RequestLeft;
+    if pends {
+        one_worker()?;
+    }
     let device = Device::open_path(DEVICE_PATH, true)?;
     let operation = device.issue(fault.code(), vec![0; ROOM], ROOM);
-    let (canceller, cancels) = (
-        operation.canceller(),
-        fault.caught() == Caught::OnCancel || fault == Fault::Pending,
-    );
+    if pends {
+        let next = device.issue(Fault::Nothing.code(), vec![0; ROOM], ROOM);
+        let answer = within(next).await?;
+        ensure!(answer.is_ok(), "the next request: {answer:?}");
+    }
     if cancels {
-        // Answered only when it is cancelled: after it was marked, or before, as may be.
-        canceller.cancel();
+        operation.canceller().cancel();
     }
     if fault == Fault::RequestLeft {
         operation.detach();
     } else {
-        let answer = tokio::time::timeout(PATIENCE, operation)
-            .await
-            .context("no answer")?;
-        let wanted = if fault == Fault::Nothing {
-            answer.is_ok()
-        } else {
-            true
-        };
-        ensure!(wanted, "{answer:?}");
+        let answer = within(operation).await?;
+        ensure!(fault != Fault::Nothing || answer.is_ok(), "{answer:?}");
     }
-    drop((canceller, device));
+    drop(device);
+    if fault.caught() == Caught::OnRelease {
+        ask_ksecdd(&Question::Release(None)).await?;
+    }
     if matches!(fault.caught(), Caught::AtUnload | Caught::Never) {
         service.stop()?;
         let deadline = Instant::now() + PATIENCE;
         while service.query_status()?.current_state != ServiceState::Stopped {
             ensure!(Instant::now() < deadline, "the driver does not stop");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(INTERVAL).await;
         }
     }
     Ok(())
 }
 
-/// Two of the faults want a ksecdd that holds calls back; the others do not mind.
-fn hold_calls() -> Result<()> {
-    let mut remote = Remote::connect(Path::new(FOLDER), ksecdd::MODULE)?;
-    let switches = Switches {
-        completion: Completion::Held,
-        ..Switches::default()
+/// Has the framework deliver one request after the other.
+fn one_worker() -> Result<()> {
+    let mut remote = Remote::connect(Path::new(FOLDER), kmdf::MODULE)?;
+    let switches = kmdf::Switches {
+        workers: 1,
+        ..kmdf::Switches::default()
     };
-    let _before: ksecdd::Answer = remote.ask(&Question::Set(switches))?;
-    Ok(())
+    kmdf::set(&mut remote, &switches)
+}
+
+/// Asks the kernel SSPI stand-in, which may still be on its way in.
+async fn ask_ksecdd(question: &Question) -> Result<Answer> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut remote = loop {
+        match Remote::connect(Path::new(FOLDER), ksecdd::MODULE) {
+            Ok(remote) => break remote,
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(INTERVAL).await,
+        }
+    };
+    remote.ask(question)
 }
 
 /// The broken rules so far.
@@ -134,10 +152,10 @@ fn stops() -> Result<Vec<String>> {
     }
 }
 
-fn service(name: &str) -> ServiceInfo {
+fn service() -> ServiceInfo {
     ServiceInfo {
-        name: name.into(),
-        display_name: "The wrong driver".into(),
+        name: SERVICE_NAME.into(),
+        display_name: SERVICE_NAME.into(),
         service_type: ServiceType::KERNEL_DRIVER,
         start_type: ServiceStartType::OnDemand,
         error_control: ServiceErrorControl::Normal,

@@ -365,6 +365,7 @@ fn faults_hit_the_call_they_are_meant_for() {
     call.reinit();
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_INTERNAL_ERROR));
     assert!(call.came().is_some());
+    call.reinit();
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
     while driver.ksecdd.get_async_call_status(call.context) == Ok(SEC_I_ASYNC_CALL_PENDING) {
         thread::yield_now();
