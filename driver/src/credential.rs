@@ -1,6 +1,7 @@
 //! A credential: acquired as its caller, used by sessions, freed after the last of them.
 
 use crate::{
+    ending::Ending,
     gate::Gate,
     memory::Shared,
     nt::token::Client,
@@ -177,8 +178,8 @@ pub fn close(credential: &Shared<Credential>) -> Closed {
 
 fn free(credential: &Shared<Credential>) {
     if let Some(mut freer) = credential.take_freer() {
-        freer.set(Work::Free {
-            freeing: Freeing(credential.clone()),
+        freer.set(Work::End {
+            ending: Ending::Credential(Freeing(credential.clone())),
             result: None,
         });
         credential.gate.issuers.submit(freer);
@@ -231,11 +232,6 @@ impl AcquiringUse {
 }
 
 impl Freeing {
-    /// Which credential.
-    pub const fn credential(&self) -> &Shared<Credential> {
-        &self.0
-    }
-
     /// What is to be freed.
     pub fn parts(&mut self) -> &mut Parts {
         // SAFETY: there is one freeing, after all uses, and it is borrowed exclusively.

@@ -5,16 +5,14 @@
 //! [`Pending`](crate::pending::Pending).
 
 use crate::{
-    accept::{self, Accept},
     acquire::{self, Acquisition},
-    credential::Freeing,
+    ending::{self, Ending},
     gate::Gate,
+    leg::{self, ServerLeg},
     memory::{Shared, try_box},
     nt::token::Client,
     pending::Pending,
-    release,
-    session::Session,
-    sspi::{Completed, Deletion, Issued, When},
+    sspi::{Completed, Issued, When},
 };
 use alloc::boxed::Box;
 use core::mem;
@@ -43,19 +41,12 @@ pub enum Work {
     Token(Client),
     /// Acquires a credential.
     Acquire(Acquisition),
-    /// Frees a credential.
-    Free {
-        /// The right to.
-        freeing: Freeing,
-        /// What the call gave, once it has.
-        result: Option<SecurityStatus>,
-    },
     /// A server leg.
-    Accept(Accept),
-    /// Deletes a security context.
-    Delete {
+    Accept(ServerLeg),
+    /// Ends a session or a credential.
+    End {
         /// The right to.
-        deletion: Deletion<Session>,
+        ending: Ending,
         /// What the call gave, once it has.
         result: Option<SecurityStatus>,
     },
@@ -132,10 +123,9 @@ impl Operation {
         }
         self.admitted = true;
         match self.work {
-            Work::Accept(_) => accept::step(self),
+            Work::Accept(_) => leg::step(self),
             Work::Acquire(_) => acquire::step(self),
-            Work::Delete { .. } => crate::close::step(self),
-            Work::Free { .. } => release::step(self),
+            Work::End { .. } => ending::step(self),
             Work::Token(_) | Work::Nothing => {}
         }
     }
@@ -185,10 +175,10 @@ impl Completed for Operation {
     fn completed(mut self: Box<Self>, status: SecurityStatus) {
         self.returned();
         match &mut self.work {
-            Work::Accept(_) => accept::completed(self, status),
+            Work::Accept(_) => leg::completed(self, status),
             Work::Acquire(_) => acquire::completed(self, status),
             // What remains is for PASSIVE_LEVEL.
-            Work::Delete { result, .. } | Work::Free { result, .. } => {
+            Work::End { result, .. } => {
                 *result = Some(status);
                 self.gate.issuers.go_on(self);
             }

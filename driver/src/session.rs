@@ -2,6 +2,7 @@
 
 use crate::{
     credential::CredentialUse,
+    ending::Ending,
     gate::Gate,
     memory::Shared,
     operation::{Operation, Work},
@@ -144,8 +145,8 @@ impl Holder for Session {
     fn delete(deletion: Deletion<Self>) {
         let session = deletion.holder().clone();
         if let Some(mut deleter) = session.take_deleter() {
-            deleter.set(Work::Delete {
-                deletion,
+            deleter.set(Work::End {
+                ending: Ending::Session(deletion),
                 result: None,
             });
             session.gate.issuers.submit(deleter);
