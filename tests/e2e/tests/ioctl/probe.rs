@@ -19,12 +19,12 @@ pub fn lab() -> Result<Lab> {
 pub fn probe(lab: &Lab, scenario: &[&str]) -> Result<String> {
     let mut arguments = vec!["--thumbprint", lab.thumbprint()];
     arguments.extend(scenario);
-    let said = lab
-        .machine()
-        .run_for(LIMIT, PROBE, &arguments)?
-        .success()?
-        .stdout;
+    let output = lab.machine().run_for(LIMIT, PROBE, &arguments)?;
+    // A broken rule explains what the probe may have to say.
+    if let Err(stop) = lab.machine().check() {
+        return Err(stop.context(format!("{}{}", output.stdout, output.stderr)));
+    }
+    let said = output.success()?.stdout;
     print!("{said}");
-    lab.machine().check()?;
     Ok(said)
 }

@@ -12,7 +12,6 @@ use crate::{
     worker,
 };
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
 use windows_sys::Win32::Foundation::{
     STATUS_INVALID_DEVICE_REQUEST, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
 };
@@ -59,22 +58,14 @@ fn create(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
         device.clone(),
         device.init.file.and_then(|config| config.create),
     );
-    let (returned, wait) = mpsc::channel();
-    worker::submit(move || {
-        match callback {
-            None => request::complete(request.handle(), STATUS_SUCCESS, 0),
-            Some(callback) => token::on_behalf(Some(request.caller), || {
-                callback::call("EvtDeviceFileCreate", PASSIVE, || {
-                    callback(device.handle(), request.handle(), file.handle());
-                });
-            }),
-        }
-        // Nobody waits any more when the machine is going down.
-        let _gone = returned.send(());
+    worker::submit(move || match callback {
+        None => request::complete(request.handle(), STATUS_SUCCESS, 0),
+        Some(callback) => token::on_behalf(Some(request.caller), || {
+            callback::call("EvtDeviceFileCreate", PASSIVE, || {
+                callback(device.handle(), request.handle(), file.handle());
+            });
+        }),
     });
-    // Wine lets the file's next request through as soon as this returns, Windows only when the
-    // create has been completed. An error means that the worker has ended: then all has.
-    let _ended = wait.recv();
     pending
 }
 
@@ -93,6 +84,12 @@ fn device_control(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtSt
     file::request_arrived(&file);
     let pending = irp.pend();
     cancel::watch(&request);
-    worker::submit(move || request::arrive(&request));
+    worker::submit(move || {
+        if file::wait_until_open(&file) {
+            request::arrive(&request);
+        } else {
+            request::complete(request.handle(), STATUS_INVALID_DEVICE_REQUEST, 0);
+        }
+    });
     pending
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     collections::HashMap,
-    sync::{LazyLock, Mutex},
+    sync::{Condvar, LazyLock, Mutex, PoisonError},
 };
 
 /// One open handle of a device.
@@ -25,10 +25,14 @@ pub struct File {
     /// What `WdfFileObjectGetFileName` points to.
     counted: UnicodeString,
     state: Mutex<State>,
+    /// `State::open` was set.
+    decided: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    /// Whether the driver has let the handle be opened; `None` until it has completed the request.
+    open: Option<bool>,
     /// Requests that are not completed.
     outstanding: usize,
     /// `EvtFileCleanup` has returned.
@@ -57,6 +61,7 @@ pub fn open(device: &Ref<Device>, wdm: usize, creator: u32) -> Ref<File> {
         name,
         counted,
         state: Mutex::default(),
+        decided: Condvar::new(),
     };
     let file = object::create(&device.init.file_attributes, Some(device.handle()), body);
     lock(&FILES).insert(wdm, file.handle());
@@ -72,8 +77,30 @@ pub fn all_cleaned_up() -> bool {
 
 /// The framework's object for Wine's.
 pub fn of(wdm: usize) -> Option<Ref<File>> {
-    let handle = lock(&FILES).get(&wdm).copied()?;
-    Some(object::find(handle))
+    // Under the lock: a file that is refused leaves the map before it goes.
+    let files = lock(&FILES);
+    files.get(&wdm).map(|handle| object::find(*handle))
+}
+
+/// The create request was completed with success.
+pub fn admit(file: &Ref<File>) {
+    decide(file, true);
+}
+
+fn decide(file: &Ref<File>, open: bool) {
+    lock(&file.state).open = Some(open);
+    file.decided.notify_all();
+}
+
+/// Waits until the create request is completed, and says whether with success. On Windows nobody
+/// has the handle before; Wine does not wait, so whatever comes first over a new handle does. For
+/// workers: the create request is theirs already.
+pub fn wait_until_open(file: &Ref<File>) -> bool {
+    file.decided
+        .wait_while(lock(&file.state), |state| state.open.is_none())
+        .unwrap_or_else(PoisonError::into_inner)
+        .open
+        == Some(true)
 }
 
 /// The create request was completed with an error: no clean-up, no close ("Framework File
@@ -82,6 +109,7 @@ pub fn refuse(file: &Ref<File>) {
     lock(&FILES).remove(&file.wdm);
     object::dispose(file.handle());
     unload::file_closed();
+    decide(file, false);
 }
 
 /// A request of this file has arrived.
@@ -105,11 +133,12 @@ pub fn request_completed(file: &Ref<File>) {
 /// The last user handle was closed. Wine says so with `IRP_MJ_CLOSE`, whatever is pending; Windows
 /// sends `IRP_MJ_CLEANUP` first, and `IRP_MJ_CLOSE` when every request is completed.
 pub fn closed(wdm: usize) {
-    let Some(handle) = lock(&FILES).remove(&wdm) else {
-        return;
-    };
+    let Some(file) = of(wdm) else { return };
+    lock(&FILES).remove(&wdm);
     worker::submit(move || {
-        let file = object::find::<File>(handle);
+        if !wait_until_open(&file) {
+            return;
+        }
         clean_up(&file);
         let close = {
             let mut state = lock(&file.state);

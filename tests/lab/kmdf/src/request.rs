@@ -184,6 +184,8 @@ pub fn finish(request: &Ref<Request>, status: NtStatus, information: usize) {
         cancel::complete_irp(irp, status, information);
         if status < 0 {
             file::refuse(&file);
+        } else {
+            file::admit(&file);
         }
     }
 }

@@ -79,6 +79,16 @@ impl Bench {
         }
     }
 
+    /// The counters once no more than so many operations are inside ksecdd: an operation ends a
+    /// moment after its reply.
+    pub async fn quiet(&self, inside: u64) -> Result<StatisticsReply> {
+        self.settle("operations", |now| {
+            now.waiting_live == 0 && now.in_flight_live == inside
+        })
+        .await?;
+        self.statistics().await
+    }
+
     /// Waits until ksecdd is as it should be.
     pub async fn settle_ksecdd(&mut self, what: &str, good: impl Fn(&State) -> bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;

@@ -13,7 +13,7 @@ const ROUNDS: usize = 4000;
 
 /// Codes, then bytes.
 pub async fn all(bench: &Bench) -> Result<()> {
-    let before = bench.statistics().await?;
+    let before = bench.quiet(0).await?;
     codes(bench).await?;
     ensure!(
         bench.statistics().await? == before,
@@ -21,7 +21,7 @@ pub async fn all(bench: &Bench) -> Result<()> {
     );
     let credential = bench.credential().await?;
     let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
-    let before = bench.statistics().await?;
+    let before = bench.quiet(0).await?;
     let good = [
         raw::query(Ioctl::QueryVersion),
         raw::query(Ioctl::QueryStatistics),

@@ -29,7 +29,7 @@ const TOO_SMALL: NtStatus = NtStatus::STATUS_BUFFER_TOO_SMALL;
 pub async fn all(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
     let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
-    let before = bench.statistics().await?;
+    let before = bench.quiet(0).await?;
     let good = [
         raw::query(Ioctl::QueryVersion),
         raw::query(Ioctl::QueryStatistics),

@@ -25,7 +25,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
 
 async fn before_the_end(bench: &Bench, credential: CredentialId) -> Result<()> {
     let (session, mut peer) = tls::begin(&bench.driver, credential).await?;
-    let before = bench.statistics().await?;
+    let before = bench.quiet(0).await?;
     let status = NtStatus::STATUS_INVALID_DEVICE_STATE;
     for ioctl in [Ioctl::Seal, Ioctl::Unseal] {
         let request = raw::record(ioctl, session, b"data");
@@ -74,7 +74,7 @@ async fn during_a_leg(bench: &mut Bench, credential: CredentialId) -> Result<()>
     bench.lab.complete(Completion::Held)?;
     let first = bench.issue(&leg);
     bench.held(1).await?;
-    let before = bench.statistics().await?;
+    let before = bench.quiet(1).await?;
     let busy = NtStatus::STATUS_DEVICE_BUSY;
     refused(bench.issue(&leg), busy, "a second leg").await?;
     let query = raw::session(Ioctl::QuerySession, session);
@@ -148,7 +148,7 @@ async fn too_little_room(bench: &Bench, credential: CredentialId) -> Result<()> 
     let small = NtStatus::STATUS_BUFFER_TOO_SMALL;
     let mut leg = raw::accept_next(session, &peer.take()?);
     leg.room = limits::LARGEST_REPLY - 1;
-    let before = bench.statistics().await?;
+    let before = bench.quiet(0).await?;
     refused(bench.issue(&leg), small, "ACCEPT with a byte too little").await?;
     ensure!(
         bench.statistics().await? == before,
