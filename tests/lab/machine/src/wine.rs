@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::{
     env,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// Where Debian keeps the programs that its `wine` script chooses among.
@@ -23,6 +23,10 @@ const OVERRIDES: &str = "mscoree,mshtml=;ksecdd.sys=n";
 pub struct Wine {
     loader: PathBuf,
     server: PathBuf,
+    /// `setarch`, where it can switch address randomisation off: Linux now and then puts something
+    /// where Windows has its shared user data, and Wine fails with "failed to map the shared user
+    /// data".
+    setarch: Option<PathBuf>,
     prefix: PathBuf,
 }
 
@@ -41,6 +45,7 @@ impl Wine {
             .context(missing)?,
             server: first(&[&debian.join("wineserver64"), Path::new("wineserver")])
                 .context(missing)?,
+            setarch: first(&[Path::new("setarch")]).filter(|setarch| can_fix_addresses(setarch)),
             prefix: layout.prefix.clone(),
         })
     }
@@ -60,7 +65,13 @@ impl Wine {
     }
 
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
+        let mut command = if let Some(setarch) = &self.setarch {
+            let mut command = Command::new(setarch);
+            command.arg("--addr-no-randomize").arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
         // Whatever the person at the keyboard uses Wine for is none of the lab's.
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("WINE") {
@@ -77,6 +88,17 @@ impl Wine {
             .env("WINESERVER", &self.server);
         command
     }
+}
+
+/// A sandbox may forbid it.
+fn can_fix_addresses(setarch: &Path) -> bool {
+    Command::new(setarch)
+        .args(["--addr-no-randomize", "true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }
 
 /// The first of these that exists; a bare name is looked for where commands are.
