@@ -42,6 +42,7 @@ mod gate;
 mod handle;
 mod issuers;
 mod kmdf;
+mod layout;
 mod leg;
 mod memory;
 mod nt;
