@@ -90,7 +90,7 @@ fn dispatch(request: Request, output_length: usize, code: u32) -> Outcome {
 
 fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outcome {
     match typed {
-        Typed::QueryVersion => query::version(request),
+        Typed::QueryVersion => query::version(handle, request),
         Typed::QueryStatistics => query::statistics(handle, request),
         Typed::QuerySession(id) => query::session(handle, request, *id),
         Typed::Acquire(acquire) => acquire::dispatch(handle, request, acquire),

@@ -7,7 +7,7 @@ use crate::{
     memory::try_box,
     nt::{self, event::Event, thread},
     operation::Operation,
-    sspi::{AsyncContext, Ready},
+    sspi::{AsyncContext, Ready, exports_present},
 };
 use alloc::boxed::Box;
 use core::{
@@ -48,6 +48,8 @@ pub struct Gate {
     pub blocks: Lookaside,
     /// Bytes of tokens, driver-wide.
     pub bytes: Budget<AtomicUsize>,
+    /// Which optional functions ksecdd.sys has, looked up when the driver was loaded.
+    pub optional_exports: u32,
     /// Statistics.
     pub counters: Counters,
     /// Async contexts that may yet call back although their call was refused.
@@ -81,6 +83,7 @@ impl Gate {
             issuers: Issuers::new()?,
             blocks: Lookaside::new(BLOCK)?,
             bytes: Budget::new(MOST_BYTES),
+            optional_exports: exports_present(),
             counters: Counters::default(),
             quarantine: SpinLock::new(Kept {
                 policy: Quarantine::new(QUARANTINE_PERIOD, MOST_QUARANTINED),

@@ -28,7 +28,7 @@ use wdk_sys::SecHandle;
 use zerocopy::IntoBytes;
 
 /// QUERY_VERSION.
-pub fn version(request: Request) -> Done {
+pub fn version(handle: &Shared<Handle>, request: Request) -> Done {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let answer = VersionReply {
         head: ReplyHead::new(SecurityStatus::SEC_E_OK),
@@ -39,7 +39,7 @@ pub fn version(request: Request) -> Done {
         largest_input: number(limits::MAX_INPUT),
         largest_reply: number(limits::LARGEST_REPLY),
         largest_record: number(limits::MAX_RECORD),
-        optional_exports: 0,
+        optional_exports: handle.gate.optional_exports,
     };
     reply(request, |room| write(room, answer.as_bytes()))
 }

@@ -12,7 +12,7 @@
 //! * [`session`]: handshaking, established, failed.
 //! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
 //!   be called back.
-//! * [`table`]: generation-tagged ids.
+//! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!
 //! What several threads touch at once is a transition on one atomic word. Those types are generic
 //! over the atomic ([`word::Word`]), so that `tests/loom_leg.rs` explores every interleaving of
@@ -36,6 +36,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod budget;
+pub mod exports;
 pub mod leg;
 pub mod quarantine;
 pub mod queue;

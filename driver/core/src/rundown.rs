@@ -61,3 +61,21 @@ impl<W: Word> Default for Rundown<W> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn it_ends_once_after_its_last_use() {
+        let rundown = Rundown::<AtomicUsize>::new();
+        assert!(rundown.acquire() && rundown.acquire());
+        assert!(!rundown.release(), "nobody has closed it");
+        assert_eq!(rundown.close(), Closed::AfterLastUse);
+        assert_eq!(rundown.close(), Closed::Before);
+        assert!(!rundown.acquire(), "closed");
+        assert!(rundown.release(), "the last");
+        assert_eq!(Rundown::<AtomicUsize>::new().close(), Closed::Now);
+    }
+}

@@ -94,3 +94,55 @@ impl<W: Word> Default for Usage<W> {
         Self::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+
+    const ALL: [Use; 4] = [Use::Leg, Use::Seal, Use::Unseal, Use::Query];
+
+    #[test]
+    fn a_leg_excludes_all_and_of_seal_and_unseal_there_is_one_each() {
+        for one in ALL {
+            for other in ALL {
+                let usage = Usage::<AtomicUsize>::new();
+                usage.acquire(one).unwrap();
+                let together = match (one, other) {
+                    (Use::Leg, _) | (_, Use::Leg) => false,
+                    (Use::Query, _) | (_, Use::Query) => true,
+                    (one, other) => one != other,
+                };
+                assert_eq!(
+                    usage.acquire(other).is_ok(),
+                    together,
+                    "{one:?} beside {other:?}"
+                );
+                assert!(!usage.release(one), "nobody closes it");
+                if together {
+                    assert!(!usage.release(other));
+                }
+                assert_eq!(usage.acquire(Use::Leg), Ok(()), "all uses have ended");
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_use_of_a_closed_context_deletes_it() {
+        let usage = Usage::<AtomicUsize>::new();
+        for kind in [Use::Query, Use::Seal, Use::Query] {
+            usage.acquire(kind).unwrap();
+        }
+        assert!(!usage.close(), "uses are open");
+        assert_eq!(usage.acquire(Use::Query), Err(Refused::Closing));
+        assert_eq!(
+            [Use::Seal, Use::Query, Use::Query].map(|kind| usage.release(kind)),
+            [false, false, true]
+        );
+        assert!(!usage.close(), "it is closed once");
+        assert!(
+            Usage::<AtomicUsize>::new().close(),
+            "without a use it is deleted at once"
+        );
+    }
+}

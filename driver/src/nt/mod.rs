@@ -1,6 +1,7 @@
 //! What the driver uses of ntoskrnl: threads, events, tokens, the IRQL.
 
 pub mod event;
+pub mod image;
 pub mod thread;
 pub mod token;
 

@@ -16,12 +16,14 @@
 mod async_context;
 mod authentication;
 mod buffers;
+mod optional;
 pub mod schannel;
 mod security_context;
 
 pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
+pub use optional::exports_present;
 pub use security_context::{Deletion, Exclusive, Holder, SecurityContext, SharedUse, close};
 
 use core::ffi::{c_ulong, c_void};

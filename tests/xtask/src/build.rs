@@ -65,6 +65,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     })?;
     if layout.root().join("tests/e2e/src/bin/probe").exists() {
         steps.step("build the tests' probe", |step| probe(layout, tools, step))?;
+        steps.step("build ksecdd.sys with its optional export", |step| {
+            ksecdd_with_optional_export(layout, tools, step)
+        })?;
     }
     steps.step("build bcryptprimitives.dll", |step| {
         process_prng(layout, step)
@@ -129,6 +132,25 @@ fn programs(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
         install(&built.join(file), &place_of(layout))?;
     }
     Ok(())
+}
+
+/// The kernel SSPI stand-in with the export that not every ksecdd.sys has, for the test of that. In
+/// a folder of its own: both have the same file name.
+fn ksecdd_with_optional_export(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
+    let folder = layout.windows_target().join("requires-notify");
+    let mut cargo = windows_cargo(layout, tools, "build");
+    let package = [
+        "-p",
+        "tlsgate-lab-ksecdd",
+        "--lib",
+        "--features",
+        "requires-notify",
+    ];
+    process::run(cargo.args(package).env("CARGO_TARGET_DIR", &folder), step)?;
+    install(
+        &folder.join(GNU).join("release/ksecdd.dll"),
+        &layout.modules().join("ksecdd-requires-notify.sys"),
+    )
 }
 
 /// Builds the program that the end-to-end tests run on the machine under test.

@@ -232,6 +232,12 @@ impl Machine {
         self.layout.lab()
     }
 
+    /// Where the machine keeps its drivers, on the host.
+    #[must_use]
+    pub fn drivers(&self) -> PathBuf {
+        self.layout.drivers()
+    }
+
     /// Everything that Wine, the drivers and the stand-ins have written to their standard error.
     /// Programs that still run add theirs when they end.
     ///

@@ -1,0 +1,36 @@
+//! Functions that not every ksecdd.sys exports: found where they are, done without where not.
+
+use crate::probe::{lab, probe};
+use anyhow::{Result, ensure};
+use std::fs;
+use tlsgate_e2e::{Lab, PROGRAM};
+
+/// The stand-in with the export, among the lab's modules.
+const WITH_EXPORT: &str = "ksecdd-requires-notify.sys";
+
+#[test]
+fn optional_exports_are_told_apart() -> Result<()> {
+    let lab = lab()?;
+    let said = told(&lab)?;
+    ensure!(said.contains("absent"), "not there, but found: {said}");
+    lab.uninstall()?;
+
+    // Until the next power-on, which puts the lab's own modules back.
+    let module = lab.machine().drivers().join("ksecdd.sys");
+    fs::copy(lab.machine().lab().join(WITH_EXPORT), module)?;
+    lab.machine().restart()?;
+    lab.install()?;
+    let said = told(&lab)?;
+    ensure!(said.contains("present"), "there, but not found: {said}");
+    probe(&lab, &["handshake"])?;
+    lab.finish()
+}
+
+/// What `tlsgate doctor` says of the export.
+fn told(lab: &Lab) -> Result<String> {
+    let said = lab.machine().run(PROGRAM, &["doctor"])?.success()?.stdout;
+    let line = said
+        .lines()
+        .find(|line| line.contains("SspiAsyncContextRequiresNotify"));
+    Ok(line.unwrap_or_default().to_owned())
+}
