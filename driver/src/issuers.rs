@@ -18,7 +18,10 @@ use core::{
     ptr,
     sync::atomic::{AtomicBool, Ordering},
 };
-use tlsgate_core::queue::{Limits, Queue, Refused};
+use tlsgate_core::{
+    queue::{Limits, Queue, Refused},
+    room,
+};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::PVOID;
 
@@ -83,9 +86,8 @@ impl Issuers {
         for _ in 0..wanted {
             let thread = Thread::start(run, context)?;
             let mut threads = self.threads.lock();
-            // Within the capacity reserved above: the compiler sees that this cannot allocate.
-            if threads.len() < threads.capacity() {
-                threads.push(thread);
+            // Within the capacity reserved above.
+            if room::push(&mut threads, thread).is_ok() {
                 gate.counters.threads_live.up();
             }
         }

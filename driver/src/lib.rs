@@ -2,8 +2,9 @@
 //!
 //! A request goes one way: [`dispatch`] decodes it (`tlsgate-protocol`), its operation's file
 //! ([`accept`], [`acquire`], [`close`], [`query`], [`record`], [`release`]) asks `tlsgate-core` what
-//! to do, an issuer ([`issuers`]) makes the call, the callback brings the result, and the reply is
-//! encoded. The rim is in [`kmdf`], [`nt`] and [`sspi`]; policy is in `tlsgate-core`.
+//! to do, an issuer ([`issuers`]) makes the call ([`leg`], [`acquire`], [`ending`]), the callback
+//! brings the result, and the reply is encoded. The rim is in [`kmdf`], [`nt`] and [`sspi`]; policy
+//! is in `tlsgate-core`.
 //!
 //! A leg's parties and their hand-overs:
 //!
@@ -19,6 +20,8 @@
     clippy::unnecessary_safety_doc
 )]
 #![deny(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -13,6 +13,7 @@
 //! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
 //!   be called back.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
+//!   [`room`]: a push that cannot allocate.
 //!
 //! What several threads touch at once is a transition on one atomic word. Those types are generic
 //! over the atomic ([`word::Word`]), so that `tests/loom_leg.rs` explores every interleaving of
@@ -23,6 +24,8 @@
 #![cfg_attr(
     not(test),
     deny(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,
@@ -41,6 +44,7 @@ pub mod leg;
 pub mod quarantine;
 pub mod queue;
 pub mod record;
+pub mod room;
 pub mod rundown;
 pub mod session;
 pub mod slot;

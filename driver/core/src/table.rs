@@ -1,6 +1,7 @@
 //! What a handle owns, by generation-tagged ids: an id that was given back names nothing again
 //! until its slot has been reused 2^32 times.
 
+use crate::room;
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
@@ -138,15 +139,11 @@ impl<T> Table<T> {
         }
         let index = u32::try_from(self.slots.len()).ok()?;
         self.slots.try_reserve(1).ok()?;
-        // Said again so that the compiler sees that `push` cannot allocate, and links no panic.
-        if self.slots.len() == self.slots.capacity() {
-            return None;
-        }
-        self.slots.push(Slot {
+        let slot = Slot {
             generation: 0,
             content: Content::Free { next: None },
-        });
-        Some(index)
+        };
+        room::push(&mut self.slots, slot).ok().map(|()| index)
     }
 }
 
