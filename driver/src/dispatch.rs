@@ -98,6 +98,7 @@ fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outc
         Typed::Accept(accept) => accept::dispatch(handle, request, accept),
         Typed::Seal(record) => record::seal(handle, request, *record),
         Typed::Unseal(record) => record::unseal(handle, request, *record),
+        Typed::Shutdown(id) => record::shutdown(handle, request, *id),
         Typed::CloseSession(id) => close::dispatch(handle, request, *id),
     }
 }

@@ -1,7 +1,7 @@
-//! SEAL and UNSEAL: one record, in place in the request's own buffer.
+//! SEAL, UNSEAL and SHUTDOWN: one record, in place in the request's own buffer.
 //!
-//! Both are synchronous: the keys are in the kernel, no one waits for the security subsystem. So
-//! the buffers of these calls may be the request's, and neither can be cancelled once started.
+//! All are synchronous: the keys are in the kernel, no one waits for the security subsystem. So
+//! the buffers of these calls may be the request's, and none can be cancelled once started.
 
 use crate::{
     dispatch::{Outcome as Done, refuse, write},
@@ -35,7 +35,46 @@ struct RecordResult {
 }
 
 /// SEAL. Dispatch, at PASSIVE_LEVEL.
-pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Done {
+pub fn seal(handle: &Shared<Handle>, request: Request, record: Record) -> Done {
+    protect(handle, request, record, Kind::Data)
+}
+
+/// SHUTDOWN. Dispatch, at PASSIVE_LEVEL.
+///
+/// Schannel's documented way, `ApplyControlToken`, is not for kernel mode (its page). The way taken
+/// is documented for `EncryptMessage (Schannel)`: an alert as out-of-band data. That it works for
+/// close_notify in the kernel is *assumed*; a refusal is told, and harms nothing.
+pub fn shutdown(handle: &Shared<Handle>, mut request: Request, session: SessionId) -> Done {
+    let record = Record {
+        session,
+        length: CLOSE_NOTIFY.len(),
+    };
+    let room = request.output();
+    let Some(place) = room
+        .get_mut(RECORD_OFFSET..)
+        .filter(|room| room.len() >= record.length)
+    else {
+        return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
+    };
+    write(place, &CLOSE_NOTIFY);
+    protect(handle, request, record, Kind::Alert)
+}
+
+/// Level warning, description close_notify (RFC 8446, section 6.1).
+const CLOSE_NOTIFY: [u8; 2] = [1, 0];
+
+/// `SECQOP_WRAP_OOB_DATA`: the data is an alert.
+const OUT_OF_BAND: u32 = 0x4000_0000;
+
+/// What a record carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Data,
+    Alert,
+}
+
+/// Makes a record of the payload in the request's buffer.
+fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: Kind) -> Done {
     let (right, context) = match established(handle, record.session, Use::Seal) {
         Ok(found) => found,
         Err(status) => return refuse(request, status),
@@ -53,11 +92,13 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
         drop(right);
         return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
     };
+    let quality = if kind == Kind::Alert { OUT_OF_BAND } else { 0 };
     let mut buffers = RecordBuffers::to_seal(header, data, trailer);
     let mut message = buffers.descriptor();
     // SAFETY: the SEAL right is held; the buffers lie in the request, which is not completed before
     // this synchronous call has returned.
-    let result = sspi::status(unsafe { SealMessage(&raw const context, 0, &raw mut message, 0) });
+    let result =
+        sspi::status(unsafe { SealMessage(&raw const context, quality, &raw mut message, 0) });
     let reply = if result == SecurityStatus::SEC_E_OK {
         RecordResult {
             status: result,
@@ -67,7 +108,9 @@ pub fn seal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Do
             missing: 0,
         }
     } else {
-        right.holder().fail();
+        if kind == Kind::Data {
+            right.holder().fail();
+        }
         RecordResult::failed(result)
     };
     drop(right);

@@ -35,6 +35,8 @@ pub enum Request<'a> {
     Seal(Record),
     /// UNSEAL.
     Unseal(Record),
+    /// SHUTDOWN.
+    Shutdown(SessionId),
     /// CLOSE_SESSION.
     CloseSession(SessionId),
     /// QUERY_STATISTICS.
@@ -140,6 +142,7 @@ impl<'a> Request<'a> {
             Ioctl::QuerySession => session_request(input).map(Self::QuerySession),
             Ioctl::Seal => record(input, limits::MAX_PLAINTEXT).map(Self::Seal),
             Ioctl::Unseal => record(input, limits::MAX_RECORD).map(Self::Unseal),
+            Ioctl::Shutdown => session_request(input).map(Self::Shutdown),
             Ioctl::CloseSession => session_request(input).map(Self::CloseSession),
             Ioctl::QueryStatistics => fixed::<RequestHead>(input).map(|_| Self::QueryStatistics),
         }?;
@@ -154,7 +157,8 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The room a reply needs at least. SEAL and UNSEAL need more, which depends on the session.
+/// The room a reply needs at least. SEAL, UNSEAL and SHUTDOWN need more, which depends on the
+/// session.
 const fn least_output(ioctl: Ioctl) -> usize {
     match ioctl {
         Ioctl::QueryVersion => size_of::<VersionReply>(),
@@ -162,7 +166,7 @@ const fn least_output(ioctl: Ioctl) -> usize {
         Ioctl::ReleaseCredential => size_of::<ReleaseReply>(),
         Ioctl::Accept => limits::LARGEST_REPLY,
         Ioctl::QuerySession => size_of::<SessionReply>(),
-        Ioctl::Seal | Ioctl::Unseal => size_of::<RecordReply>(),
+        Ioctl::Seal | Ioctl::Unseal | Ioctl::Shutdown => size_of::<RecordReply>(),
         Ioctl::CloseSession => size_of::<CloseReply>(),
         Ioctl::QueryStatistics => size_of::<StatisticsReply>(),
     }

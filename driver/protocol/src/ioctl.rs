@@ -68,6 +68,8 @@ ioctls! {
     Seal = 0x806, ReadWrite;
     /// Unprotects a record (`UnsealMessage`).
     Unseal = 0x807, ReadWrite;
+    /// Makes the record that ends a session's data, close_notify (`SealMessage`).
+    Shutdown = 0x808, ReadWrite;
     /// Deletes a session's context (`SspiDeleteSecurityContextAsync`).
     CloseSession = 0x809, ReadWrite;
     /// Counters of the driver and of what it observed of ksecdd.

@@ -19,6 +19,10 @@ pub const MAX_RECORD: usize = 5 + 16_384 + 256;
 /// Most plaintext bytes a TLS record carries.
 pub const MAX_PLAINTEXT: usize = 16_384;
 
+/// Room that is enough for the record of SHUTDOWN, whatever the session: an alert of two bytes with
+/// a record's largest overhead.
+pub const MAX_ALERT_RECORD: usize = 5 + 2 + 256;
+
 /// The output buffer ACCEPT demands before it touches a context: a token must never be lost to a
 /// buffer that is too small.
 pub const LARGEST_REPLY: usize = size_of::<crate::payload::LegReply>() + MAX_TOKEN;

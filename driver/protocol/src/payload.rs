@@ -157,7 +157,7 @@ payloads! {
         pub reserved: u8,
     }
 
-    /// QUERY_SESSION and CLOSE_SESSION.
+    /// QUERY_SESSION, SHUTDOWN and CLOSE_SESSION.
     pub struct SessionRequest {
         /// The front.
         pub head: RequestHead,
@@ -203,7 +203,7 @@ payloads! {
         pub reserved: u32,
     }
 
-    /// Reply to SEAL and UNSEAL; `produced` bytes follow. As long as [`RecordRequest`], so that
+    /// Reply to SEAL, UNSEAL and SHUTDOWN; `produced` bytes follow. As long as [`RecordRequest`], so that
     /// the bytes stay in their place.
     pub struct RecordReply {
         /// The front.
@@ -341,7 +341,7 @@ pub mod state {
 
 /// [`RecordReply::outcome`].
 pub mod outcome {
-    /// `produced` bytes follow: a record (SEAL) or plaintext (UNSEAL, possibly none).
+    /// `produced` bytes follow: a record (SEAL, SHUTDOWN) or plaintext (UNSEAL, possibly none).
     pub const DATA: u32 = 1;
     /// The record is not whole yet; nothing was consumed.
     pub const NEED_MORE: u32 = 2;
@@ -349,7 +349,7 @@ pub mod outcome {
     pub const RENEGOTIATE: u32 = 3;
     /// The peer closed the session (close_notify).
     pub const PEER_CLOSED: u32 = 4;
-    /// The record could not be processed; the session has failed.
+    /// The record could not be made or processed; after SEAL and UNSEAL the session has failed.
     pub const FAILED: u32 = 5;
 }
 

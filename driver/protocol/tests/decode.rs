@@ -161,7 +161,7 @@ fn id_zero_never_names_anything() {
         head: RequestHead::default(),
         session: 0,
     };
-    for ioctl in [Ioctl::QuerySession, Ioctl::CloseSession] {
+    for ioctl in [Ioctl::QuerySession, Ioctl::Shutdown, Ioctl::CloseSession] {
         assert_eq!(decode(ioctl, request.as_bytes()), Err(DecodeError::Field));
     }
 }

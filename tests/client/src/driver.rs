@@ -160,6 +160,22 @@ impl Driver {
         self.record(Ioctl::Unseal, session, record)
     }
 
+    /// SHUTDOWN: makes the record that says close_notify. [`RecordOutcome::Failed`] means that this
+    /// Windows does not make one; the session is none the worse.
+    #[must_use]
+    pub fn shutdown(&self, session: SessionId) -> Pending<Record> {
+        let request = SessionRequest {
+            head: RequestHead::default(),
+            session: session.get(),
+        };
+        let reply = self.call::<RecordReply>(
+            Ioctl::Shutdown,
+            &[request.as_bytes()],
+            limits::MAX_ALERT_RECORD,
+        );
+        Self::record_of(Ioctl::Shutdown, reply, ALERT)
+    }
+
     /// CLOSE_SESSION: deletes the session and waits until it is gone.
     #[must_use]
     pub fn close(&self, session: SessionId) -> Pending<()> {
@@ -193,7 +209,15 @@ impl Driver {
         };
         let reply =
             self.call::<RecordReply>(ioctl, &[request.as_bytes(), bytes], limits::MAX_RECORD);
-        let given = bytes.len();
+        Self::record_of(ioctl, reply, bytes.len())
+    }
+
+    /// Reads the reply of an IOCTL that was given so many bytes of payload.
+    fn record_of(
+        ioctl: Ioctl,
+        reply: Pending<(RecordReply, Vec<u8>)>,
+        given: usize,
+    ) -> Pending<Record> {
         Box::pin(async move {
             let (reply, rest) = reply.await?;
             let outcome = match reply.outcome {
@@ -260,6 +284,9 @@ impl Driver {
         })
     }
 }
+
+/// Bytes of an alert: level and description.
+const ALERT: usize = 2;
 
 /// A reply structure.
 trait Payload: FromBytes + KnownLayout + Immutable + Send + 'static {}

@@ -32,9 +32,19 @@ pub struct TlsStream<S> {
     /// Data that has been unsealed and not been read yet.
     plaintext: Buffer,
     sealing: Option<Pending<Record>>,
+    closing: Closing,
     /// Records and tokens that the stream has not taken yet.
     outgoing: Buffer,
     wakers: Arc<Wakers>,
+}
+
+/// Whether close_notify has been said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Closing {
+    NotYet,
+    /// Its record is being made.
+    Saying,
+    Said,
 }
 
 /// What the reading half is about.
@@ -71,6 +81,7 @@ impl<S> TlsStream<S> {
             ciphertext,
             plaintext: Buffer::default(),
             sealing: None,
+            closing: Closing::NotYet,
             outgoing: Buffer::default(),
             wakers: Arc::default(),
         }
@@ -220,6 +231,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
+    /// Says close_notify, once, when everything else has been said.
+    fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.closing == Closing::NotYet {
+            ready!(self.poll_writable(cx))?;
+            self.sealing = Some(self.session.driver().shutdown(self.session.id()));
+            self.closing = Closing::Saying;
+        }
+        if self.closing == Closing::Saying
+            && let Some(reply) = &mut self.sealing
+        {
+            let record = ready!(reply.as_mut().poll(cx));
+            self.sealing = None;
+            // A session that has failed, or a Windows that makes no such record, closes without.
+            if let Ok(Record {
+                outcome: RecordOutcome::Data,
+                bytes,
+                ..
+            }) = record
+            {
+                self.outgoing.append(&bytes);
+            }
+        }
+        self.closing = Closing::Said;
+        self.poll_outgoing(cx)
+    }
+
     /// Hands everything that waits to the stream below.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.is_empty() {
@@ -289,9 +326,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.as_mut().poll_flush(cx))?;
         let waker = self.wakers.register(Half::Write, cx.waker());
-        Pin::new(&mut self.stream).poll_shutdown(&mut Context::from_waker(&waker))
+        let mut cx = Context::from_waker(&waker);
+        ready!(self.poll_close_notify(&mut cx))?;
+        ready!(Pin::new(&mut self.stream).poll_flush(&mut cx))?;
+        Pin::new(&mut self.stream).poll_shutdown(&mut cx)
     }
 }
 

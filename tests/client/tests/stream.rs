@@ -100,6 +100,21 @@ async fn close_notify_is_an_end_and_a_cut_is_an_error() {
 }
 
 #[tokio::test]
+async fn shutting_down_says_close_notify() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, mut server) = connect(&lab, 4096).await;
+    let mut got = Vec::new();
+    let say = async {
+        server.write_all(b"the end").await.unwrap();
+        server.shutdown().await.unwrap();
+        server.shutdown().await.expect("once is enough");
+    };
+    // Without close_notify this would be an UnexpectedEof.
+    let (read, ()) = tokio::join!(client.read_to_end(&mut got), say);
+    assert_eq!((read.unwrap(), &got[..]), (7, &b"the end"[..]));
+}
+
+#[tokio::test]
 async fn a_record_that_was_tampered_with_fails_with_its_status_and_an_alert() {
     let lab = Lab::new(&TLS13).await;
     let (client, mut server) = connect(&lab, 4096).await;

@@ -112,6 +112,12 @@ impl Fake {
                 let payload = &input[size_of::<RecordRequest>()..][..record.length];
                 state.unseal(record.session, payload)?
             }
+            Request::Shutdown(id) => {
+                let connection = state.session(id)?;
+                connection.send_close_notify();
+                let record = token(connection);
+                record_reply(SecurityStatus::SEC_E_OK, outcome::DATA, 2, &record)
+            }
             Request::CloseSession(id) => {
                 state
                     .sessions

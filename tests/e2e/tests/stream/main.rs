@@ -16,4 +16,5 @@ mod keep_alive;
 mod many;
 mod pieces;
 mod records;
+mod shutdown;
 mod vanish;
