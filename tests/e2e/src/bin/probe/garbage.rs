@@ -30,6 +30,7 @@ pub async fn all(bench: &Bench) -> Result<()> {
         raw::accept_new(credential, &tls::hello()?),
         raw::accept_next(session, b"data"),
         raw::session(Ioctl::QuerySession, session),
+        raw::session(Ioctl::Shutdown, session),
         raw::session(Ioctl::CloseSession, session),
         raw::record(Ioctl::Seal, session, b"data"),
         raw::record(Ioctl::Unseal, session, b"data"),

@@ -97,6 +97,7 @@ fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
         raw::session(Ioctl::QuerySession, id),
         raw::record(Ioctl::Seal, id, b"data"),
         raw::record(Ioctl::Unseal, id, b"data"),
+        raw::session(Ioctl::Shutdown, id),
         raw::session(Ioctl::CloseSession, id),
     ]
 }

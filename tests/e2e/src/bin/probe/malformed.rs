@@ -38,6 +38,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         raw::accept_new(credential, &tls::hello()?),
         raw::accept_next(session, b"data"),
         raw::session(Ioctl::QuerySession, session),
+        raw::session(Ioctl::Shutdown, session),
         raw::session(Ioctl::CloseSession, session),
         raw::record(Ioctl::Seal, session, b"data"),
         raw::record(Ioctl::Unseal, session, b"data"),
@@ -95,12 +96,12 @@ async fn heads(bench: &Bench, good: &Request) -> Result<()> {
     Ok(())
 }
 
-/// Too little room for the reply. SEAL's and UNSEAL's need depends on the session.
+/// Too little room for the reply. The need of those that make or open records depends on the session.
 async fn rooms(bench: &Bench, good: &Request) -> Result<()> {
     let mut request = good.clone();
     for room in [0, 1, 7, 8, 15, good.room.saturating_sub(1)] {
         let least = match good.ioctl {
-            Ioctl::Seal | Ioctl::Unseal => size_of::<RecordRequest>(),
+            Ioctl::Seal | Ioctl::Unseal | Ioctl::Shutdown => size_of::<RecordRequest>(),
             _ => good.room,
         };
         if room < least {

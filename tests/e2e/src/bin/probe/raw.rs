@@ -98,10 +98,11 @@ fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
     request(Ioctl::Accept, &head, &behind, limits::LARGEST_REPLY)
 }
 
-/// QUERY_SESSION or CLOSE_SESSION.
+/// QUERY_SESSION, SHUTDOWN or CLOSE_SESSION.
 pub fn session(ioctl: Ioctl, session: SessionId) -> Request {
     let room = match ioctl {
         Ioctl::QuerySession => size_of::<SessionReply>(),
+        Ioctl::Shutdown => size_of::<RecordReply>() + limits::MAX_ALERT_RECORD,
         _ => size_of::<CloseReply>(),
     };
     let head = SessionRequest {

@@ -27,8 +27,12 @@ async fn before_the_end(bench: &Bench, credential: CredentialId) -> Result<()> {
     let (session, mut peer) = tls::begin(&bench.driver, credential).await?;
     let before = bench.quiet(0).await?;
     let status = NtStatus::STATUS_INVALID_DEVICE_STATE;
-    for ioctl in [Ioctl::Seal, Ioctl::Unseal] {
-        let request = raw::record(ioctl, session, b"data");
+    for request in [
+        raw::record(Ioctl::Seal, session, b"data"),
+        raw::record(Ioctl::Unseal, session, b"data"),
+        raw::session(Ioctl::Shutdown, session),
+    ] {
+        let ioctl = request.ioctl;
         refused(
             bench.issue(&request),
             status,
