@@ -25,11 +25,12 @@ use tlsgate_protocol::NtStatus;
 /// Bytes of a look-aside block: what a leg's output starts with, and most inputs fit in.
 const BLOCK: usize = 8 * 1024;
 
-/// Bytes of tokens at a time, driver-wide: a caller cannot empty the nonpaged pool, not even with
+/// Bytes of waiting input at a time, driver-wide: a caller cannot empty the nonpaged pool, not even with
 /// legs that wait behind a security subsystem that has stopped.
 const MOST_BYTES: usize = 512 * 1024 * 1024;
 
-/// Async contexts in quarantine at a time; while there are so many, no further session is made.
+/// Async contexts in quarantine at a time. While there are so many no further one is made: no new
+/// session or credential, and closings whose own is gone use the synchronous functions.
 const MOST_QUARANTINED: usize = 1024;
 
 /// How long an async context stays there at least: a minute, in the 100 ns of interrupt time.
@@ -46,7 +47,7 @@ pub struct Gate {
     pub issuers: Issuers,
     /// Blocks for tokens.
     pub blocks: Lookaside,
-    /// Bytes of tokens, driver-wide.
+    /// Bytes of waiting input, driver-wide.
     pub bytes: Budget<AtomicUsize>,
     /// Which optional functions ksecdd.sys has, looked up when the driver was loaded.
     pub optional_exports: u32,
@@ -113,9 +114,9 @@ impl Gate {
     }
 
     /// Waits until every operation has ended, which is when every callback has come and everything
-    /// has been closed, joins the
-    /// threads, and frees the gate. IRQL: PASSIVE_LEVEL, from EvtDriverUnload, when no handle is
-    /// open any more. The only place in the driver that may wait.
+    /// has been closed, joins the threads, and frees the gate. IRQL: PASSIVE_LEVEL, from
+    /// EvtDriverUnload, when no handle is open any more. But for idle issuers, the only place in
+    /// the driver that waits.
     pub fn shut() {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
@@ -150,7 +151,7 @@ impl Gate {
     }
 
     /// Makes the async context in `place` ready for a call, or puts a fresh one there. IRQL:
-    /// PASSIVE_LEVEL, on an issuer's thread. `None` when there is no memory.
+    /// PASSIVE_LEVEL, on an issuer's thread. `None` when there is no memory or the quarantine is full.
     pub fn ready(&self, place: &mut Option<AsyncContext<Operation>>) -> Option<Ready<Operation>> {
         if let Some(context) = place {
             if let Some(ready) = context.ready() {
@@ -163,7 +164,8 @@ impl Gate {
         place.as_mut()?.ready()
     }
 
-    /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
+    /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory or the quarantine
+    /// is full.
     pub fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
         if self.is_quarantine_full() {
             self.counters.quota_refusals.up();

@@ -70,6 +70,7 @@ struct Block<T> {
 unsafe impl<T: Completed> Send for AsyncContext<T> {}
 // SAFETY: as above.
 unsafe impl<T: Completed> Sync for AsyncContext<T> {}
+
 /// An operation for a call: on loan, its memory stays where it is while raw addresses in it are
 /// passed around.
 pub struct Lent<T>(NonNull<T>);
