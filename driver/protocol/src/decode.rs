@@ -8,27 +8,27 @@ use crate::{
     ABI_VERSION, CredentialId, Ioctl, NtStatus, SessionId, limits,
     payload::{
         self, AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply,
-        RecordReply, RecordRequest, ReleaseReply, ReleaseRequest, RequestHead, SessionReply,
-        SessionRequest, StatisticsReply, VersionReply, protocols, role, store_scope,
+        ConnectRequest, RecordReply, RecordRequest, ReleaseReply, ReleaseRequest, RequestHead,
+        SessionReply, SessionRequest, StatisticsReply, VersionReply, credential as flag, protocols,
+        role, store_scope,
     },
 };
+use core::num::NonZeroU32;
 use zerocopy::FromBytes;
 
 /// A request that has been checked.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives on the stack for one dispatch; no allocation"
-)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
     /// QUERY_VERSION.
     QueryVersion,
     /// ACQUIRE_CREDENTIAL.
-    Acquire(Acquire),
+    Acquire(Acquire<'a>),
     /// RELEASE_CREDENTIAL.
     Release(CredentialId),
     /// ACCEPT.
-    Accept(Accept<'a>),
+    Accept(Leg<'a>),
+    /// CONNECT.
+    Connect(Leg<'a>),
     /// QUERY_SESSION.
     QuerySession(SessionId),
     /// SEAL.
@@ -43,21 +43,44 @@ pub enum Request<'a> {
     QueryStatistics,
 }
 
-/// ACQUIRE_CREDENTIAL: a server credential.
+/// ACQUIRE_CREDENTIAL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Acquire {
+pub struct Acquire<'a> {
+    /// Whose side it is for.
+    pub role: Role,
     /// [`protocols`], never 0.
     pub protocols: u32,
-    /// The certificate; its `store_name` and `store_scope` have been checked.
-    pub certificate: CertificateReference,
+    /// [`payload::credential`]; those that make sense together and for the role.
+    pub flags: u32,
+    /// The certificates; at least one for a server.
+    pub certificates: Certificates<'a>,
+    /// The one server name it is for, ASCII; empty for any.
+    pub principal: &'a [u8],
+    /// Milliseconds; `None` for the driver's default.
+    pub timeout_ms: Option<NonZeroU32>,
+    /// The credential whose id it takes over.
+    pub replaces: Option<CredentialId>,
 }
 
-/// ACCEPT: one server leg.
+/// Whose side a credential, and a session, is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It accepts.
+    Server,
+    /// It connects.
+    Client,
+}
+
+/// Certificates of a credential; the name and the store's scope of each have been checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Certificates<'a>(&'a [u8]);
+
+/// ACCEPT and CONNECT: one leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accept<'a> {
+pub struct Leg<'a> {
     /// What the leg works on.
     pub target: Target<'a>,
-    /// Bytes of TLS stream, at most [`limits::MAX_INPUT`].
+    /// Bytes of TLS stream, at most [`limits::MAX_INPUT`]; none for a client's first leg.
     pub input: &'a [u8],
 }
 
@@ -67,12 +90,20 @@ pub enum Target<'a> {
     /// A session of this handle.
     Session(SessionId),
     /// A new session.
-    New {
-        /// Its credential.
-        credential: CredentialId,
-        /// A well-formed list of 8-bit length-prefixed names, or empty.
-        alpn: &'a [u8],
-    },
+    New(New<'a>),
+}
+
+/// What a new session starts with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct New<'a> {
+    /// Its credential.
+    pub credential: CredentialId,
+    /// The name of the server to connect to, ASCII; empty when accepting, or for none.
+    pub server_name: &'a [u8],
+    /// A well-formed list of 8-bit length-prefixed names, or empty.
+    pub alpn: &'a [u8],
+    /// Milliseconds that the handshake may take; `None` for the driver's default.
+    pub timeout_ms: Option<NonZeroU32>,
 }
 
 /// SEAL or UNSEAL: the payload lies behind the fixed part, in the shared buffer.
@@ -80,7 +111,7 @@ pub enum Target<'a> {
 pub struct Record {
     /// The session.
     pub session: SessionId,
-    /// Bytes of payload, at most [`limits::MAX_RECORD`].
+    /// Bytes of payload, at most [`limits::MAX_RECORDS`].
     pub length: usize,
 }
 
@@ -139,9 +170,10 @@ impl<'a> Request<'a> {
                 .and_then(|request| credential(request.credential))
                 .map(Self::Release),
             Ioctl::Accept => accept(input).map(Self::Accept),
+            Ioctl::Connect => connect(input).map(Self::Connect),
             Ioctl::QuerySession => session_request(input).map(Self::QuerySession),
-            Ioctl::Seal => record(input, limits::MAX_PLAINTEXT).map(Self::Seal),
-            Ioctl::Unseal => record(input, limits::MAX_RECORD).map(Self::Unseal),
+            Ioctl::Seal => record(input).map(Self::Seal),
+            Ioctl::Unseal => record(input).map(Self::Unseal),
             Ioctl::Shutdown => session_request(input).map(Self::Shutdown),
             Ioctl::CloseSession => session_request(input).map(Self::CloseSession),
             Ioctl::QueryStatistics => fixed::<RequestHead>(input).map(|_| Self::QueryStatistics),
@@ -164,7 +196,7 @@ const fn least_output(ioctl: Ioctl) -> usize {
         Ioctl::QueryVersion => size_of::<VersionReply>(),
         Ioctl::AcquireCredential => size_of::<AcquireReply>(),
         Ioctl::ReleaseCredential => size_of::<ReleaseReply>(),
-        Ioctl::Accept => limits::LARGEST_REPLY,
+        Ioctl::Accept | Ioctl::Connect => limits::LARGEST_REPLY,
         Ioctl::QuerySession => size_of::<SessionReply>(),
         Ioctl::Seal | Ioctl::Unseal | Ioctl::Shutdown => size_of::<RecordReply>(),
         Ioctl::CloseSession => size_of::<CloseReply>(),
@@ -194,19 +226,26 @@ fn session_request(input: &[u8]) -> Result<SessionId, DecodeError> {
     fixed::<SessionRequest>(input).and_then(|request| session(request.session))
 }
 
-fn acquire(input: &[u8]) -> Result<Acquire, DecodeError> {
+fn acquire(input: &[u8]) -> Result<Acquire<'_>, DecodeError> {
     let (request, rest) =
         AcquireRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
-    if request.certificate_count != 1 || request.role != role::SERVER || request.reserved != 0 {
-        return Err(DecodeError::Field);
+    let role = match request.role {
+        role::SERVER => Role::Server,
+        role::CLIENT => Role::Client,
+        _ => return Err(DecodeError::Field),
+    };
+    let (certificates, rest) = certificates(rest, request.certificate_count)?;
+    let (principal, rest) = split(rest, request.principal_length, limits::MAX_SERVER_NAME)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::InputTooLarge);
     }
-    let certificate: CertificateReference = fixed(rest)?;
-    let name = certificate.store_name().ok_or(DecodeError::Field)?;
-    let scope_is_known = matches!(
-        certificate.store_scope,
-        store_scope::MACHINE | store_scope::USER
-    );
-    if !scope_is_known || certificate.reserved != 0 || name.contains(&0) {
+    let fits_the_role = match role {
+        Role::Server => certificates.len() > 0 && (principal.is_empty() || is_name(principal)),
+        Role::Client => {
+            principal.is_empty() && request.flags & flag::REQUEST_CLIENT_CERTIFICATE == 0
+        }
+    };
+    if !fits_the_role || !flags_make_sense(request.flags) {
         return Err(DecodeError::Field);
     }
     let protocols = match request.protocols {
@@ -215,12 +254,76 @@ fn acquire(input: &[u8]) -> Result<Acquire, DecodeError> {
         _ => return Err(DecodeError::Field),
     };
     Ok(Acquire {
+        role,
         protocols,
-        certificate,
+        flags: request.flags,
+        certificates,
+        principal,
+        timeout_ms: NonZeroU32::new(request.timeout_ms),
+        replaces: CredentialId::from_wire(request.replaces),
     })
 }
 
-fn accept(input: &[u8]) -> Result<Accept<'_>, DecodeError> {
+/// A credential's flags: known ones, at most one kind of revocation check, and nothing about
+/// revocation without one, or where the caller checks for itself.
+const fn flags_make_sense(flags: u32) -> bool {
+    let kinds = (flags & flag::REVOCATION).count_ones();
+    let about_revocation =
+        flag::REVOCATION | flag::IGNORE_NO_REVOCATION | flag::IGNORE_REVOCATION_OFFLINE;
+    let is_about_revocation = flags & about_revocation != 0;
+    let is_manual = flags & flag::MANUAL_CHECK != 0;
+    flags & !flag::ALL == 0 && kinds <= 1 && (!is_about_revocation || (kinds == 1 && !is_manual))
+}
+
+/// The first `count` references of `bytes`, each checked, and what follows them.
+fn certificates(bytes: &[u8], count: u32) -> Result<(Certificates<'_>, &[u8]), DecodeError> {
+    let count = usize::try_from(count).map_err(|_| DecodeError::Field)?;
+    if count > limits::MAX_CERTIFICATES {
+        return Err(DecodeError::Field);
+    }
+    let (references, rest) = count
+        .checked_mul(size_of::<CertificateReference>())
+        .and_then(|length| bytes.split_at_checked(length))
+        .ok_or(DecodeError::InputTooSmall)?;
+    let certificates = Certificates(references);
+    if certificates
+        .iter()
+        .all(|reference| is_reference(&reference))
+    {
+        Ok((certificates, rest))
+    } else {
+        Err(DecodeError::Field)
+    }
+}
+
+fn is_reference(certificate: &CertificateReference) -> bool {
+    let scope_is_known = matches!(
+        certificate.store_scope,
+        store_scope::MACHINE | store_scope::USER
+    );
+    let name_is_good = certificate
+        .store_name()
+        .is_some_and(|name| !name.contains(&0));
+    scope_is_known && name_is_good && certificate.reserved == 0
+}
+
+impl<'a> Certificates<'a> {
+    /// How many.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "nobody asks")]
+    pub fn len(&self) -> usize {
+        self.0.len() / size_of::<CertificateReference>()
+    }
+
+    /// One by one. The caller's bytes need not be aligned, so these are copies.
+    pub fn iter(&self) -> impl Iterator<Item = CertificateReference> + use<'a> {
+        self.0
+            .chunks_exact(size_of::<CertificateReference>())
+            .filter_map(|bytes| CertificateReference::read_from_bytes(bytes).ok())
+    }
+}
+
+fn accept(input: &[u8]) -> Result<Leg<'_>, DecodeError> {
     let (request, rest) =
         AcceptRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
     let (alpn, rest) = split(rest, request.alpn_length, limits::MAX_ALPN_LIST)?;
@@ -228,25 +331,93 @@ fn accept(input: &[u8]) -> Result<Accept<'_>, DecodeError> {
     if !rest.is_empty() {
         return Err(DecodeError::InputTooLarge);
     }
-    let target = match (SessionId::from_wire(request.session), request.credential) {
-        (Some(session), 0) if alpn.is_empty() => Target::Session(session),
-        (None, raw) if alpn_is_well_formed(alpn) => Target::New {
-            credential: credential(raw)?,
-            alpn,
-        },
-        _ => return Err(DecodeError::Field),
+    if request.reserved != 0 {
+        return Err(DecodeError::Field);
+    }
+    let start = Start {
+        session: request.session,
+        credential: request.credential,
+        server_name: &[],
+        alpn,
+        timeout_ms: request.timeout_ms,
     };
-    Ok(Accept { target, input })
+    Ok(Leg {
+        target: target(&start)?,
+        input,
+    })
 }
 
-fn record(input: &[u8], largest: usize) -> Result<Record, DecodeError> {
+fn connect(input: &[u8]) -> Result<Leg<'_>, DecodeError> {
     let (request, rest) =
-        RecordRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
-    let (payload, rest) = split(rest, request.length, largest)?;
+        ConnectRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
+    let (server_name, rest) = split(rest, request.server_name_length, limits::MAX_SERVER_NAME)?;
+    let (alpn, rest) = split(rest, request.alpn_length, limits::MAX_ALPN_LIST)?;
+    let (input, rest) = split(rest, request.input_length, limits::MAX_INPUT)?;
     if !rest.is_empty() {
         return Err(DecodeError::InputTooLarge);
     }
-    if request.reserved != 0 {
+    let start = Start {
+        session: request.session,
+        credential: request.credential,
+        server_name,
+        alpn,
+        timeout_ms: request.timeout_ms,
+    };
+    let target = target(&start)?;
+    // The client speaks first.
+    if matches!(target, Target::New(_)) && !input.is_empty() {
+        return Err(DecodeError::Field);
+    }
+    Ok(Leg { target, input })
+}
+
+/// What a leg's request says of its session.
+struct Start<'a> {
+    session: u64,
+    credential: u64,
+    server_name: &'a [u8],
+    alpn: &'a [u8],
+    timeout_ms: u32,
+}
+
+/// What only a new session has is refused with one that exists: a caller that sends it expects
+/// something of it.
+fn target<'a>(start: &Start<'a>) -> Result<Target<'a>, DecodeError> {
+    let Some(session) = SessionId::from_wire(start.session) else {
+        let name_is_good = start.server_name.is_empty() || is_name(start.server_name);
+        if !name_is_good || !alpn_is_well_formed(start.alpn) {
+            return Err(DecodeError::Field);
+        }
+        return Ok(Target::New(New {
+            credential: credential(start.credential)?,
+            server_name: start.server_name,
+            alpn: start.alpn,
+            timeout_ms: NonZeroU32::new(start.timeout_ms),
+        }));
+    };
+    let is_new = start.credential != 0
+        || start.timeout_ms != 0
+        || !start.alpn.is_empty()
+        || !start.server_name.is_empty();
+    if is_new {
+        return Err(DecodeError::Field);
+    }
+    Ok(Target::Session(session))
+}
+
+/// A name as it stands in a certificate and in SNI: printable ASCII, no space (RFC 6066, section 3).
+fn is_name(name: &[u8]) -> bool {
+    name.iter().all(u8::is_ascii_graphic)
+}
+
+fn record(input: &[u8]) -> Result<Record, DecodeError> {
+    let (request, rest) =
+        RecordRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
+    let (payload, rest) = split(rest, request.length, limits::MAX_RECORDS)?;
+    if !rest.is_empty() {
+        return Err(DecodeError::InputTooLarge);
+    }
+    if request.reserved != [0; 3] {
         return Err(DecodeError::Field);
     }
     Ok(Record {

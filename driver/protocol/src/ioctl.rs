@@ -62,11 +62,13 @@ ioctls! {
     ReleaseCredential = 0x802, ReadWrite;
     /// One server leg (`SspiAcceptSecurityContextAsync`).
     Accept = 0x803, ReadWrite;
+    /// One client leg (`SspiInitializeSecurityContextAsyncW`).
+    Connect = 0x804, ReadWrite;
     /// What was negotiated (`QueryContextAttributesW`).
     QuerySession = 0x805, Read;
-    /// Protects plaintext (`SealMessage`).
+    /// Protects plaintext, in as many records as it takes (`SealMessage`).
     Seal = 0x806, ReadWrite;
-    /// Unprotects a record (`UnsealMessage`).
+    /// Unprotects records (`UnsealMessage`).
     Unseal = 0x807, ReadWrite;
     /// Makes the record that ends a session's data, close_notify (`SealMessage`).
     Shutdown = 0x808, ReadWrite;

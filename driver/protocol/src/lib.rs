@@ -23,7 +23,9 @@ pub mod limits;
 pub mod payload;
 mod status;
 
-pub use decode::{Accept, Acquire, DecodeError, RECORD_OFFSET, Record, Request, Target};
+pub use decode::{
+    Acquire, Certificates, DecodeError, Leg, New, RECORD_OFFSET, Record, Request, Role, Target,
+};
 pub use id::{CredentialId, SessionId};
 pub use ioctl::{Access, Ioctl};
 pub use status::{NtStatus, SecurityStatus};

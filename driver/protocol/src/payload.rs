@@ -1,7 +1,7 @@
 //! The payload types: `#[repr(C)]`, no padding, sizes and offsets held by a golden file.
 
 use crate::ABI_VERSION;
-use crate::limits::MAX_STORE_NAME;
+use crate::limits::{LATENCY_BUCKETS, MAX_STORE_NAME};
 use crate::status::SecurityStatus;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -61,24 +61,41 @@ payloads! {
         pub largest_input: u32,
         /// [`crate::limits::LARGEST_REPLY`] of this driver.
         pub largest_reply: u32,
-        /// [`crate::limits::MAX_RECORD`] of this driver.
-        pub largest_record: u32,
+        /// [`crate::limits::MAX_RECORDS`] of this driver.
+        pub largest_records: u32,
         /// [`exports`]: which optional functions this Windows' ksecdd.sys has.
         pub optional_exports: u32,
+        /// [`functions`]: what an administrator has switched off.
+        pub switched_off: u32,
+        /// The time-out of a handshake when its request names none, in milliseconds.
+        pub default_timeout_ms: u32,
+        /// The longest time-out a request may name, in milliseconds.
+        pub longest_timeout_ms: u32,
+        /// 0.
+        pub reserved_too: u32,
     }
 
-    /// ACQUIRE_CREDENTIAL; `certificate_count` [`CertificateReference`]s follow.
+    /// ACQUIRE_CREDENTIAL; `certificate_count` [`CertificateReference`]s and `principal_length` bytes
+    /// of principal follow.
     pub struct AcquireRequest {
         /// The front.
         pub head: RequestHead,
+        /// A credential of this handle that the new one replaces under the same id, or 0. Sessions of
+        /// the replaced one live on.
+        pub replaces: u64,
         /// [`role`].
         pub role: u32,
         /// [`protocols`]; 0 means every protocol this driver offers.
         pub protocols: u32,
-        /// How many references follow: 1.
+        /// [`credential`].
+        pub flags: u32,
+        /// How many references follow: 1 to [`crate::limits::MAX_CERTIFICATES`]; a client may have
+        /// none.
         pub certificate_count: u32,
-        /// Reserved, 0.
-        pub reserved: u32,
+        /// Bytes of the one server name that the credential is for, ASCII; 0 for any. Servers only.
+        pub principal_length: u32,
+        /// Milliseconds until the request is given up; 0 means the driver's default.
+        pub timeout_ms: u32,
     }
 
     /// One certificate: by its SHA-1 thumbprint, in a named store.
@@ -133,6 +150,31 @@ payloads! {
         pub alpn_length: u32,
         /// Bytes of TLS stream.
         pub input_length: u32,
+        /// Milliseconds that the whole handshake may take, from the first leg on; 0 means the driver's
+        /// default. Only with a new session.
+        pub timeout_ms: u32,
+        /// Reserved, 0.
+        pub reserved: u32,
+    }
+
+    /// CONNECT; `server_name_length` bytes of the server's name, `alpn_length` bytes of ALPN list and
+    /// `input_length` bytes of TLS stream follow.
+    pub struct ConnectRequest {
+        /// The front.
+        pub head: RequestHead,
+        /// The session, or 0 to make one.
+        pub session: u64,
+        /// The credential of a new session; 0 when `session` names one.
+        pub credential: u64,
+        /// Bytes of the server's DNS name, ASCII, without a terminator; only with a new session. 0
+        /// only with a credential that has [`credential::MANUAL_CHECK`].
+        pub server_name_length: u32,
+        /// As in [`AcceptRequest`].
+        pub alpn_length: u32,
+        /// Bytes of TLS stream; 0 with a new session: the client speaks first.
+        pub input_length: u32,
+        /// As in [`AcceptRequest`].
+        pub timeout_ms: u32,
     }
 
     /// Reply to a leg; `produced` bytes of token follow. Send them whatever `status` is.
@@ -165,7 +207,8 @@ payloads! {
         pub session: u64,
     }
 
-    /// Reply to QUERY_SESSION.
+    /// Reply to QUERY_SESSION. The peer's certificates follow if there is room for all of them: each a
+    /// 32-bit length and so many bytes of DER, the peer's own first.
     pub struct SessionReply {
         /// The front; not `SEC_E_OK` while there is nothing to tell.
         pub head: ReplyHead,
@@ -173,16 +216,32 @@ payloads! {
         pub session: u64,
         /// [`state`].
         pub state: u32,
+        /// [`role`].
+        pub role: u32,
         /// The TLS version on the wire: 0x0303 or 0x0304.
         pub protocol: u32,
         /// IANA number of the cipher suite.
         pub cipher_suite: u32,
+        /// `ALG_ID` of the key exchange, such as 0xAE06 for ephemeral ECDH.
+        pub key_exchange: u32,
+        /// Its strength in bits.
+        pub key_exchange_bits: u32,
         /// Bytes in front of a record's data.
         pub header: u32,
         /// Bytes behind a record's data.
         pub trailer: u32,
         /// Most bytes of data in a record.
         pub maximum_message: u32,
+        /// [`session_flags`].
+        pub flags: u32,
+        /// With [`session_flags::CHECKED`]: `CERT_TRUST_*` error bits of the peer's chain.
+        pub chain_errors: u32,
+        /// With [`session_flags::CHECKED`]: what checking the peer's chain gave, an `HRESULT`.
+        pub check_result: i32,
+        /// Certificates of the peer.
+        pub certificate_count: u32,
+        /// Bytes that the certificates take behind this structure, whether they are there or not.
+        pub certificates_length: u32,
         /// Bytes of `alpn` in use; 0 when none was negotiated.
         pub alpn_length: u32,
         /// 0.
@@ -191,7 +250,7 @@ payloads! {
         pub alpn: [u8; 256],
     }
 
-    /// SEAL and UNSEAL; `length` bytes follow: plaintext to seal, or one record to unseal.
+    /// SEAL and UNSEAL; `length` bytes follow: plaintext to seal, or TLS stream to unseal.
     pub struct RecordRequest {
         /// The front.
         pub head: RequestHead,
@@ -199,23 +258,27 @@ payloads! {
         pub session: u64,
         /// Bytes that follow.
         pub length: u32,
-        /// 0.
-        pub reserved: u32,
+        /// Reserved, 0.
+        pub reserved: [u32; 3],
     }
 
-    /// Reply to SEAL, UNSEAL and SHUTDOWN; `produced` bytes follow. As long as [`RecordRequest`], so that
-    /// the bytes stay in their place.
+    /// Reply to SEAL, UNSEAL and SHUTDOWN; `produced` bytes and then `token` bytes follow. As long as
+    /// [`RecordRequest`], so that the bytes stay in their place.
     pub struct RecordReply {
-        /// The front.
+        /// The front: the status of the last record.
         pub head: ReplyHead,
-        /// [`outcome`].
+        /// [`outcome`] of the last record. What the records before it gave is there all the same.
         pub outcome: u32,
         /// Bytes of the input that are used up.
         pub consumed: u32,
-        /// Bytes behind this structure.
+        /// Bytes behind this structure: records (SEAL, SHUTDOWN) or plaintext (UNSEAL).
         pub produced: u32,
+        /// With [`outcome::RENEGOTIATE`]: bytes behind those, which must go to ACCEPT or CONNECT next.
+        pub token: u32,
         /// With [`outcome::NEED_MORE`]: about how many more bytes are wanted, 0 if unknown.
         pub missing: u32,
+        /// 0.
+        pub reserved: u32,
     }
 
     /// Reply to CLOSE_SESSION.
@@ -241,7 +304,7 @@ payloads! {
         pub orphans_live: u64,
         /// Async contexts that exist.
         pub async_contexts_live: u64,
-        /// Async contexts kept to the end because a call on them was refused.
+        /// Async contexts kept for a while because they might yet be called back.
         pub quarantined_live: u64,
         /// The driver's own threads.
         pub threads_live: u64,
@@ -269,8 +332,30 @@ payloads! {
         pub sessions_failed: u64,
         /// Requests refused by a quota.
         pub quota_refusals: u64,
+        /// New sessions refused because too many handshakes of their handle have failed lately.
+        pub rate_refusals: u64,
+        /// Requests refused because an administrator has switched their function off.
+        pub switched_off_refusals: u64,
         /// Requests given up by their caller while the driver had them.
         pub cancelled: u64,
+        /// Requests given up because their time had run out.
+        pub timed_out: u64,
+        /// Of these: those with a call inside ksecdd, which became orphans.
+        pub timed_out_inside: u64,
+        /// Calls that took longer than the administrator's threshold.
+        pub slow_calls: u64,
+        /// Calls whose final status came without a callback.
+        pub callbacks_lost: u64,
+        /// Credentials that were replaced under their id.
+        pub credentials_replaced: u64,
+        /// Settings in the service's Parameters key that were ignored: out of range, or not a number.
+        pub settings_ignored: u64,
+        /// [`exports`].
+        pub optional_exports: u64,
+        /// Calls of the handshake functions by how long they took until their completion: bucket `n`
+        /// counts those of 2^`n` microseconds up to twice that; the first one all shorter, the last
+        /// all longer ones.
+        pub leg_latency: [u64; LATENCY_BUCKETS],
     }
 }
 
@@ -307,6 +392,57 @@ impl CertificateReference {
 pub mod role {
     /// The credential of a server.
     pub const SERVER: u32 = 1;
+    /// The credential of a client.
+    pub const CLIENT: u32 = 2;
+}
+
+/// [`AcquireRequest::flags`], a mask.
+pub mod credential {
+    /// The peer's certificate is not checked; QUERY_SESSION tells what it is, and the caller judges.
+    pub const MANUAL_CHECK: u32 = 1;
+    /// Revocation of the peer's own certificate is checked. One of the three, not with
+    /// [`MANUAL_CHECK`].
+    pub const REVOCATION_END: u32 = 2;
+    /// Revocation of the whole chain is checked.
+    pub const REVOCATION_CHAIN: u32 = 4;
+    /// Revocation of the chain but its root is checked.
+    pub const REVOCATION_CHAIN_EXCEPT_ROOT: u32 = 8;
+    /// With one of the three: a certificate that names no revocation information is good.
+    pub const IGNORE_NO_REVOCATION: u32 = 0x10;
+    /// With one of the three: revocation information that cannot be reached is ignored.
+    pub const IGNORE_REVOCATION_OFFLINE: u32 = 0x20;
+    /// Sessions are not resumed, and no tickets are given out.
+    pub const NO_RESUMPTION: u32 = 0x40;
+    /// A server asks its clients for a certificate.
+    pub const REQUEST_CLIENT_CERTIFICATE: u32 = 0x80;
+    /// The three kinds of revocation check.
+    pub const REVOCATION: u32 = REVOCATION_END | REVOCATION_CHAIN | REVOCATION_CHAIN_EXCEPT_ROOT;
+    /// Every bit with a meaning.
+    pub const ALL: u32 = 0xFF;
+}
+
+/// [`SessionReply::flags`], a mask.
+pub mod session_flags {
+    /// The session was resumed: no certificate was sent in this handshake.
+    pub const RESUMED: u32 = 1;
+    /// `chain_errors` and `check_result` mean something.
+    pub const CHECKED: u32 = 2;
+}
+
+/// [`VersionReply::switched_off`], a mask: a kill switch for each function.
+pub mod functions {
+    /// ACQUIRE_CREDENTIAL.
+    pub const ACQUIRE: u32 = 1;
+    /// ACCEPT.
+    pub const ACCEPT: u32 = 2;
+    /// CONNECT.
+    pub const CONNECT: u32 = 4;
+    /// SEAL and UNSEAL.
+    pub const RECORDS: u32 = 8;
+    /// SHUTDOWN.
+    pub const SHUTDOWN: u32 = 0x10;
+    /// QUERY_SESSION.
+    pub const QUERY: u32 = 0x20;
 }
 
 /// [`AcquireRequest::protocols`], a mask.
@@ -341,11 +477,12 @@ pub mod state {
 
 /// [`RecordReply::outcome`].
 pub mod outcome {
-    /// `produced` bytes follow: a record (SEAL, SHUTDOWN) or plaintext (UNSEAL, possibly none).
+    /// `produced` bytes follow: records (SEAL, SHUTDOWN) or plaintext (UNSEAL, possibly none). All of
+    /// the input is used up.
     pub const DATA: u32 = 1;
-    /// The record is not whole yet; nothing was consumed.
+    /// The next record is not whole yet; nothing of it was consumed.
     pub const NEED_MORE: u32 = 2;
-    /// A post-handshake message: the bytes that follow must go to ACCEPT next.
+    /// A post-handshake message: the `token` bytes must go to ACCEPT or CONNECT next.
     pub const RENEGOTIATE: u32 = 3;
     /// The peer closed the session (close_notify).
     pub const PEER_CLOSED: u32 = 4;

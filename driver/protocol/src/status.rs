@@ -95,12 +95,34 @@ values! { SecurityStatus {
     SEC_E_DECRYPT_FAILURE = 0x8009_0330;
     /// Both sides have no algorithm or protocol version in common.
     SEC_E_ALGORITHM_MISMATCH = 0x8009_0331;
+    /// A parameter does not make sense to the security subsystem.
+    SEC_E_INVALID_PARAMETER = 0x8009_035D;
+    /// The downgrade protection found a downgrade.
+    SEC_E_DOWNGRADE_DETECTED = 0x8009_0350;
+    /// The server demands a client certificate with a logon, and the mapping failed.
+    SEC_E_NO_IMPERSONATION = 0x8009_030B;
     /// Both sides have no application protocol in common.
     SEC_E_APPLICATION_PROTOCOL_MISMATCH = 0x8009_0367;
     /// An extension's buffer is too small.
     SEC_E_EXT_BUFFER_TOO_SMALL = 0x8009_036A;
     /// A buffer that the call needs is not among those given.
     SEC_E_INSUFFICIENT_BUFFERS = 0x8009_036B;
+    /// The certificate has been revoked.
+    CRYPT_E_REVOKED = 0x8009_2010;
+    /// The certificate names no revocation information.
+    CRYPT_E_NO_REVOCATION_CHECK = 0x8009_2012;
+    /// Revocation information could not be reached.
+    CRYPT_E_REVOCATION_OFFLINE = 0x8009_2013;
+    /// The certificate is not valid now.
+    CERT_E_EXPIRED = 0x800B_0101;
+    /// The certificate's chain ends in a root that is not trusted.
+    CERT_E_UNTRUSTEDROOT = 0x800B_0109;
+    /// No chain to a root could be built.
+    CERT_E_CHAINING = 0x800B_010A;
+    /// The name in the certificate is not the one asked for.
+    CERT_E_CN_NO_MATCH = 0x800B_010F;
+    /// The certificate is not for this use.
+    CERT_E_WRONG_USAGE = 0x800B_0110;
 }}
 
 values! { NtStatus {
@@ -126,6 +148,10 @@ values! { NtStatus {
     STATUS_INSUFFICIENT_RESOURCES = 0xC000_009A;
     /// The caller impersonates below `SecurityImpersonation`.
     STATUS_BAD_IMPERSONATION_LEVEL = 0xC000_00A5;
+    /// The request's time has run out.
+    STATUS_IO_TIMEOUT = 0xC000_00B5;
+    /// An administrator has switched this function off.
+    STATUS_NOT_SUPPORTED = 0xC000_00BB;
     /// The caller gave the request up.
     STATUS_CANCELLED = 0xC000_0120;
     /// The handle has been cleaned up.
@@ -134,6 +160,8 @@ values! { NtStatus {
     STATUS_INVALID_DEVICE_STATE = 0xC000_0184;
     /// The id names nothing on this handle.
     STATUS_NOT_FOUND = 0xC000_0225;
+    /// Too many handshakes of this handle have failed lately: come again.
+    STATUS_RETRY = 0xC000_022D;
     /// The session's context is in use by another request.
     STATUS_DEVICE_BUSY = 0x8000_0011;
 }}

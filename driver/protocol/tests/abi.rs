@@ -14,6 +14,10 @@ fn codes_sizes_and_offsets_match_the_golden_file() {
         ("MAX_TOKEN", limits::MAX_TOKEN),
         ("MAX_ALPN_LIST", limits::MAX_ALPN_LIST),
         ("MAX_RECORD", limits::MAX_RECORD),
+        ("MAX_RECORDS", limits::MAX_RECORDS),
+        ("MAX_CERTIFICATES", limits::MAX_CERTIFICATES),
+        ("MAX_SERVER_NAME", limits::MAX_SERVER_NAME),
+        ("MAX_PEER_CERTIFICATES", limits::MAX_PEER_CERTIFICATES),
         ("LARGEST_REPLY", limits::LARGEST_REPLY),
     ] {
         writeln!(text, "limit {name} {value}").unwrap();

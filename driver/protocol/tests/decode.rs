@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use tlsgate_protocol::{
-    Accept, DecodeError, Ioctl, NtStatus, Record, Request, Target, limits,
+    DecodeError, Ioctl, Leg, New, NtStatus, Record, Request, Role, Target, limits,
     payload::{
-        AcceptRequest, AcquireRequest, CertificateReference, RecordRequest, RequestHead,
-        SessionRequest, protocols, role, store_scope,
+        AcceptRequest, AcquireRequest, CertificateReference, ConnectRequest, RecordRequest,
+        RequestHead, SessionRequest, credential, protocols, role, store_scope,
     },
 };
 use zerocopy::{FromZeros, IntoBytes};
@@ -19,8 +19,23 @@ fn accept_bytes(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Vec
         credential,
         alpn_length: u32::try_from(alpn.len()).unwrap(),
         input_length: u32::try_from(input.len()).unwrap(),
+        timeout_ms: 0,
+        reserved: 0,
     };
     [request.as_bytes(), alpn, input].concat()
+}
+
+fn connect_bytes(session: u64, credential: u64, name: &[u8], alpn: &[u8], input: &[u8]) -> Vec<u8> {
+    let request = ConnectRequest {
+        head: RequestHead::default(),
+        session,
+        credential,
+        server_name_length: u32::try_from(name.len()).unwrap(),
+        alpn_length: u32::try_from(alpn.len()).unwrap(),
+        input_length: u32::try_from(input.len()).unwrap(),
+        timeout_ms: 0,
+    };
+    [request.as_bytes(), name, alpn, input].concat()
 }
 
 fn decode(ioctl: Ioctl, bytes: &[u8]) -> Result<Request<'_>, DecodeError> {
@@ -30,8 +45,14 @@ fn decode(ioctl: Ioctl, bytes: &[u8]) -> Result<Request<'_>, DecodeError> {
 #[test]
 fn a_leg_names_a_session_or_makes_one_never_both() {
     let bytes = accept_bytes(0, 7, b"\x02h2", b"hello");
-    let Ok(Request::Accept(Accept {
-        target: Target::New { credential, alpn },
+    let Ok(Request::Accept(Leg {
+        target:
+            Target::New(New {
+                credential,
+                alpn,
+                server_name: b"",
+                timeout_ms: None,
+            }),
         input,
     })) = decode(Ioctl::Accept, &bytes)
     else {
@@ -43,7 +64,7 @@ fn a_leg_names_a_session_or_makes_one_never_both() {
     );
 
     let bytes = accept_bytes(9, 0, b"", b"x");
-    let Ok(Request::Accept(Accept {
+    let Ok(Request::Accept(Leg {
         target: Target::Session(session),
         ..
     })) = decode(Ioctl::Accept, &bytes)
@@ -62,6 +83,81 @@ fn a_leg_names_a_session_or_makes_one_never_both() {
         let bytes = accept_bytes(session, credential, alpn, b"x");
         assert_eq!(decode(Ioctl::Accept, &bytes), Err(DecodeError::Field));
     }
+}
+
+#[test]
+fn a_client_speaks_first_and_names_its_server_once() {
+    let bytes = connect_bytes(0, 7, b"example.test", b"\x02h2", b"");
+    let Ok(Request::Connect(Leg {
+        target: Target::New(new),
+        input: b"",
+    })) = decode(Ioctl::Connect, &bytes)
+    else {
+        panic!("a new session's leg was refused");
+    };
+    assert_eq!(
+        (new.server_name, new.alpn),
+        (&b"example.test"[..], &b"\x02h2"[..])
+    );
+
+    let bytes = connect_bytes(9, 0, b"", b"", b"x");
+    assert!(matches!(
+        decode(Ioctl::Connect, &bytes),
+        Ok(Request::Connect(Leg {
+            target: Target::Session(_),
+            input: b"x"
+        }))
+    ));
+
+    for (what, bytes) in [
+        (
+            "input before the server has spoken",
+            connect_bytes(0, 7, b"a", b"", b"x"),
+        ),
+        ("a second name", connect_bytes(9, 0, b"a", b"", b"x")),
+        (
+            "a second ALPN list",
+            connect_bytes(9, 0, b"", b"\x02h2", b"x"),
+        ),
+        ("a name with a NUL", connect_bytes(0, 7, b"a\0b", b"", b"")),
+        (
+            "a name that is not ASCII",
+            connect_bytes(0, 7, "é".as_bytes(), b"", b""),
+        ),
+        (
+            "a name too long",
+            connect_bytes(0, 7, &[b'a'; limits::MAX_SERVER_NAME + 1], b"", b""),
+        ),
+        ("no credential", connect_bytes(0, 0, b"a", b"", b"")),
+    ] {
+        assert_eq!(
+            decode(Ioctl::Connect, &bytes),
+            Err(DecodeError::Field),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_time_out_belongs_to_a_new_session() {
+    let mut request = AcceptRequest {
+        head: RequestHead::default(),
+        session: 0,
+        credential: 7,
+        alpn_length: 0,
+        input_length: 0,
+        timeout_ms: 5,
+        reserved: 0,
+    };
+    let decoded = decode(Ioctl::Accept, request.as_bytes());
+    assert!(
+        matches!(decoded, Ok(Request::Accept(Leg { target: Target::New(New { timeout_ms: Some(ms), .. }), .. })) if ms.get() == 5)
+    );
+    (request.session, request.credential) = (9, 0);
+    assert_eq!(
+        decode(Ioctl::Accept, request.as_bytes()),
+        Err(DecodeError::Field)
+    );
 }
 
 #[test]
@@ -99,10 +195,13 @@ type Change = fn(&mut AcquireRequest, &mut CertificateReference);
 fn acquire_bytes(change: impl FnOnce(&mut AcquireRequest, &mut CertificateReference)) -> Vec<u8> {
     let mut request = AcquireRequest {
         head: RequestHead::default(),
+        replaces: 0,
         role: role::SERVER,
         protocols: 0,
+        flags: 0,
         certificate_count: 1,
-        reserved: 0,
+        principal_length: 0,
+        timeout_ms: 0,
     };
     let mut certificate = CertificateReference::new_zeroed();
     certificate.store_scope = store_scope::MACHINE;
@@ -118,12 +217,31 @@ fn acquire_checks_each_field() {
     };
     assert_eq!(acquire.protocols, protocols::ALL);
 
-    let wrong: [(&str, Change); 7] = [
+    let wrong: [(&str, Change); 13] = [
         ("role", |request, _| request.role = 0),
-        ("count", |request, _| request.certificate_count = 2),
+        ("count", |request, _| {
+            request.certificate_count = u32::try_from(limits::MAX_CERTIFICATES).unwrap() + 1;
+        }),
         ("protocols", |request, _| request.protocols = 4),
-        ("reserved", |request, _| request.reserved = 1),
-        ("flags", |request, _| request.head.flags = 1),
+        ("unknown flag", |request, _| request.flags = 0x100),
+        ("two kinds of revocation check", |request, _| {
+            request.flags = credential::REVOCATION_END | credential::REVOCATION_CHAIN;
+        }),
+        ("revocation exceptions without a check", |request, _| {
+            request.flags = credential::IGNORE_REVOCATION_OFFLINE;
+        }),
+        ("revocation where the caller checks", |request, _| {
+            request.flags = credential::REVOCATION_END | credential::MANUAL_CHECK;
+        }),
+        ("a client that asks its clients", |request, _| {
+            request.role = role::CLIENT;
+            request.flags = credential::REQUEST_CLIENT_CERTIFICATE;
+        }),
+        ("principal too long", |request, _| {
+            request.principal_length = 254
+        }),
+        ("head flags", |request, _| request.head.flags = 1),
+        ("reserved", |_, certificate| certificate.reserved = 1),
         ("scope", |_, certificate| certificate.store_scope = 0),
         ("name length", |_, certificate| {
             certificate.store_name_length = 128;
@@ -137,6 +255,65 @@ fn acquire_checks_each_field() {
             "{what}"
         );
     }
+}
+
+#[test]
+fn a_credential_has_several_certificates_or_for_a_client_none() {
+    let mut bytes = acquire_bytes(|request, certificate| {
+        request.certificate_count = 2;
+        request.principal_length = 4;
+        certificate.thumbprint = [1; 20];
+    });
+    let mut second = CertificateReference::new_zeroed();
+    (second.store_scope, second.thumbprint) = (store_scope::USER, [2; 20]);
+    bytes.extend_from_slice(second.as_bytes());
+    assert_eq!(
+        decode(Ioctl::AcquireCredential, &bytes),
+        Err(DecodeError::InputTooSmall),
+        "the principal is missing"
+    );
+    bytes.extend_from_slice(b"name");
+    let Ok(Request::Acquire(acquire)) = decode(Ioctl::AcquireCredential, &bytes) else {
+        panic!("a good request was refused");
+    };
+    let thumbprints: Vec<_> = acquire
+        .certificates
+        .iter()
+        .map(|it| it.thumbprint[0])
+        .collect();
+    assert_eq!((thumbprints, acquire.principal), (vec![1, 2], &b"name"[..]));
+    bytes.push(0);
+    assert_eq!(
+        decode(Ioctl::AcquireCredential, &bytes),
+        Err(DecodeError::InputTooLarge)
+    );
+
+    for (side, role) in [(role::SERVER, None), (role::CLIENT, Some(Role::Client))] {
+        let mut bytes = acquire_bytes(|request, _| {
+            request.role = side;
+            request.certificate_count = 0;
+        });
+        bytes.truncate(size_of::<AcquireRequest>());
+        match (decode(Ioctl::AcquireCredential, &bytes), role) {
+            (Ok(Request::Acquire(acquire)), Some(role)) => {
+                assert_eq!((acquire.role, acquire.certificates.len()), (role, 0));
+            }
+            (Err(DecodeError::Field), None) => {}
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_room_for_sealed_records_is_exact() {
+    for (length, records) in [(0, 1), (1, 1), (16_384, 1), (16_385, 2), (1 << 20, 64)] {
+        assert_eq!(
+            limits::sealed_room(length, 5, 17, 16_384),
+            Some(length + records * 22)
+        );
+    }
+    assert_eq!(limits::sealed_room(1, 5, 17, 0), None);
+    assert_eq!(limits::sealed_room(usize::MAX, 5, 17, 1), None);
 }
 
 #[test]
@@ -167,17 +344,18 @@ fn id_zero_never_names_anything() {
 }
 
 #[test]
-fn a_record_keeps_to_the_size_of_a_record() {
-    for (ioctl, largest) in [
-        (Ioctl::Seal, limits::MAX_PLAINTEXT),
-        (Ioctl::Unseal, limits::MAX_RECORD),
-    ] {
-        for (length, fits) in [(0, true), (largest, true), (largest + 1, false)] {
+fn records_keep_to_their_limit() {
+    for ioctl in [Ioctl::Seal, Ioctl::Unseal] {
+        for (length, fits) in [
+            (0, true),
+            (limits::MAX_RECORDS, true),
+            (limits::MAX_RECORDS + 1, false),
+        ] {
             let request = RecordRequest {
                 head: RequestHead::default(),
                 session: 3,
                 length: u32::try_from(length).unwrap(),
-                reserved: 0,
+                reserved: [0; 3],
             };
             let bytes = [request.as_bytes(), &vec![0; length]].concat();
             match decode(ioctl, &bytes) {
@@ -203,7 +381,7 @@ proptest! {
     }
 
     #[test]
-    fn every_truncation_of_a_good_leg_is_refused(cut in 0_usize..45) {
+    fn every_truncation_of_a_good_leg_is_refused(cut in 0_usize..53) {
         let bytes = accept_bytes(0, 7, b"\x02h2", b"0123456789");
         prop_assert!(decode(Ioctl::Accept, &bytes).is_ok());
         prop_assert_eq!(decode(Ioctl::Accept, &bytes[..cut.min(bytes.len() - 1)]), Err(DecodeError::InputTooSmall));
