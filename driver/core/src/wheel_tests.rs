@@ -83,10 +83,7 @@ fn the_work_of_a_call_is_bounded() {
     let (due, calls) = drain(&mut wheel, LAP - TICK);
     assert_eq!(due, [0]);
     let looks = MANY + usize::try_from(SLOTS).unwrap();
-    assert!(
-        calls >= looks / MOST_LOOKS,
-        "{calls} calls for {looks} looks"
-    );
+    assert!(calls >= looks / 64, "{calls} calls for {looks} looks");
 }
 
 /// Nobody asked for a day: each slot is looked at once, no matter how many laps have passed.
@@ -131,13 +128,15 @@ proptest! {
         for (number, step) in moves.into_iter().enumerate() {
             match step {
                 // Also what is overdue when it comes.
-                Move::Insert(after) => match wheel.insert((now + after).saturating_sub(TICK), number) {
-                    Ok(key) => {
-                        model.insert(number, (now + after).saturating_sub(TICK));
+                Move::Insert(after) => {
+                    let due = (now + after).saturating_sub(TICK);
+                    if let Ok(key) = wheel.insert(due, number) {
+                        model.insert(number, due);
                         keys.push((key, number));
+                    } else {
+                        prop_assert_eq!(model.len(), ROOM);
                     }
-                    Err(_) => prop_assert_eq!(model.len(), ROOM),
-                },
+                }
                 Move::Remove(which) if !keys.is_empty() => {
                     let (key, number) = *which.get(&keys);
                     prop_assert_eq!(wheel.remove(key), model.remove(&number).map(|_| number));
