@@ -1,9 +1,9 @@
 //! How long what may yet be called back is kept: at least one period, in two generations.
 //!
 //! Whether ksecdd can call back after it refused a call is not documented. The async context of
-//! such a call is kept for a while. While as many are kept as may be, nothing new begins; what has begun goes
-//! on and is closed as ever, with a fresh async context if need be. So there are never more than the
-//! limit and what the sessions and credentials that exist then add.
+//! such a call is kept for a while. While as many are kept as may be, nothing new begins; what has
+//! begun goes on and is closed as ever, with a fresh async context if need be. So there are never
+//! more than the limit and what the sessions and credentials that exist then add.
 
 /// Counts of the two generations; the values themselves are the owner's.
 #[derive(Debug)]
