@@ -11,7 +11,7 @@
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
 //! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
-//!   be called back.
+//!   be called back. [`wheel`]: deadlines.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
@@ -52,4 +52,5 @@ pub mod status;
 pub mod table;
 pub mod ticket;
 pub mod usage;
+pub mod wheel;
 pub mod word;
