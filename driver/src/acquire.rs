@@ -132,9 +132,8 @@ pub fn step(operation: Box<Operation>) {
         }
     };
     // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
-    let issued = unsafe { ready.issue(operation, call) };
-    drop(client);
-    if let Some((mut operation, status)) = operation::settle(gate, issued) {
+    let refused_call = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
+    if let Some((mut operation, status)) = refused_call {
         if let Work::Acquire(acquisition) = operation.work() {
             gate.quarantine(acquisition.right.parts().asynchronous.take());
         }

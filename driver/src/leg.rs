@@ -140,9 +140,10 @@ pub fn step(operation: Box<Operation>) {
         return finish(operation.reclaim(), SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     // SAFETY: one call; the addresses lie in the operation and in the session that its right keeps.
-    let issued = unsafe { ready.issue(operation, |context| arguments.call(context)) };
-    drop(client);
-    if let Some((mut operation, status)) = operation::settle(gate, issued) {
+    let call = |context| unsafe { arguments.call(context) };
+    // SAFETY: as above.
+    let refused = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
+    if let Some((mut operation, status)) = refused {
         if let Work::Leg(leg) = operation.work() {
             gate.quarantine(leg.right.parts().asynchronous.take());
         }

@@ -72,6 +72,23 @@ pub enum Expired<T> {
     Nothing,
 }
 
+impl Key {
+    /// The key as a number, to be kept in an atomic; never 0.
+    #[must_use]
+    pub const fn raw(self) -> u64 {
+        self.0.get()
+    }
+
+    /// What [`Self::raw`] gave; `None` for 0.
+    #[must_use]
+    pub const fn from_raw(raw: u64) -> Option<Self> {
+        match NonZeroU64::new(raw) {
+            Some(raw) => Some(Self(raw)),
+            None => None,
+        }
+    }
+}
+
 impl<T> Wheel<T> {
     /// An empty wheel; allocates nothing.
     #[must_use]

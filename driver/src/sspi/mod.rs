@@ -22,11 +22,13 @@ mod optional;
 pub mod schannel;
 mod security_context;
 
-pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
+pub use async_context::{
+    Armed, AsyncContext, Completed, Issued, Lent, Polled, Ready, Watcher, When,
+};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
 pub use handshake::{HandshakeArguments, requirements};
-pub use optional::exports_present;
+pub use optional::look_up;
 pub use security_context::{
     Deletion, Exclusive, FirstCall, Holder, SecurityContext, SharedUse, close,
 };
