@@ -1,7 +1,7 @@
 //! A leg on its way: its memory, its calls on the issuers' threads, and its end.
 
 use crate::{
-    buffer::{Buffer, Charge},
+    buffer::Buffer,
     dispatch::write,
     gate::Gate,
     handle::Handle,
@@ -10,6 +10,7 @@ use crate::{
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::Pending,
+    quota::Charge,
     session::Session,
     sspi::{
         self, Exclusive, HandshakeArguments as Arguments, InputBuffers, Lent, OutputBuffers,
@@ -55,15 +56,15 @@ pub struct Input {
 }
 
 impl Input {
-    /// Copies them, charged to the driver's bytes. IRQL: up to DISPATCH_LEVEL.
+    /// Copies them, charged to the handle. IRQL: up to DISPATCH_LEVEL.
     ///
     /// # Errors
     ///
-    /// The quota is used up, or there is no memory.
-    pub fn copy_of(gate: &'static Gate, bytes: &[u8]) -> Result<Self, NtStatus> {
-        let charge = Charge::take(gate, bytes.len()).ok_or(NtStatus::STATUS_QUOTA_EXCEEDED)?;
-        let copy =
-            Buffer::copy_of(&gate.blocks, bytes).ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+    /// A quota is used up, or there is no memory.
+    pub fn copy_of(handle: &Shared<Handle>, bytes: &[u8]) -> Result<Self, NtStatus> {
+        let charge = Charge::take(handle, bytes.len())?;
+        let copy = Buffer::copy_of(&handle.gate.blocks, bytes)
+            .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self {
             copy,
             _charge: charge,
