@@ -8,6 +8,7 @@ use crate::{
     nt::{self, event::Event, thread},
     operation::Operation,
     sspi::{AsyncContext, Ready, exports_present},
+    trace,
 };
 use alloc::boxed::Box;
 use core::{
@@ -80,6 +81,11 @@ impl Gate {
     ///
     /// There is no memory, or no thread.
     pub fn open() -> Result<(), NtStatus> {
+        trace::open();
+        Self::start().inspect_err(|_| trace::close())
+    }
+
+    fn start() -> Result<(), NtStatus> {
         let gate = Self {
             issuers: Issuers::new()?,
             blocks: Lookaside::new(BLOCK)?,
@@ -135,6 +141,7 @@ impl Gate {
         let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
         drop(unsafe { Box::from_raw(gate) });
+        trace::close();
     }
 
     /// Counts an operation or a handle. False when the driver is being unloaded.

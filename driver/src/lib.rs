@@ -56,6 +56,7 @@ mod record;
 mod release;
 mod session;
 mod sspi;
+mod trace;
 
 use core::ptr;
 use gate::Gate;
