@@ -82,7 +82,10 @@ impl Gate {
     /// There is no memory, or no thread.
     pub fn open() -> Result<(), NtStatus> {
         trace::open();
-        Self::start().inspect_err(|_| trace::close())
+        Self::start().inspect_err(|status| {
+            trace::start_failed("resources", status.0);
+            trace::close();
+        })
     }
 
     fn start() -> Result<(), NtStatus> {
@@ -107,7 +110,7 @@ impl Gate {
         let gate: &'static Self = unsafe { &*gate };
         Pin::static_ref(&gate.drained).initialize();
         if let Err(status) = Pin::static_ref(&gate.issuers).start(gate) {
-            Self::shut();
+            Self::end();
             return Err(status);
         }
         Ok(())
@@ -124,6 +127,11 @@ impl Gate {
     /// EvtDriverUnload, when no handle is open any more. But for idle issuers, the only place in
     /// the driver that waits.
     pub fn shut() {
+        Self::end();
+        trace::close();
+    }
+
+    fn end() {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
             Closed::Now | Closed::Before => {}
@@ -141,7 +149,6 @@ impl Gate {
         let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
         drop(unsafe { Box::from_raw(gate) });
-        trace::close();
     }
 
     /// Counts an operation or a handle. False when the driver is being unloaded.

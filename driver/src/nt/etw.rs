@@ -1,7 +1,7 @@
 //! Event tracing: a provider's registration with ETW, and the way of an event to it.
 //!
 //! Microsoft documents it on the pages of `EtwRegister`, `EtwUnregister`, `EtwSetInformation` and
-//! `EtwWriteTransfer` (wdm.h) and of EVENT_DATA_DESCRIPTOR (evntprov.h).
+//! `EtwWriteTransfer` (wdm.h) and of `EVENT_DATA_DESCRIPTOR` (evntprov.h).
 
 use core::{
     ffi::c_void,
@@ -40,7 +40,7 @@ pub struct Guid {
     pub rest: [u8; 8],
 }
 
-/// EVENT_DESCRIPTOR
+/// `EVENT_DESCRIPTOR`
 #[repr(C)]
 struct Descriptor {
     id: u16,
@@ -52,7 +52,7 @@ struct Descriptor {
     keyword: u64,
 }
 
-/// EVENT_DATA_DESCRIPTOR
+/// `EVENT_DATA_DESCRIPTOR`
 #[repr(C)]
 struct Data {
     address: u64,
