@@ -7,9 +7,14 @@ use crate::{
     memory::try_box,
     nt::{self, event::Event, thread},
     operation::Operation,
+<<<<<<< HEAD
     sspi::{AsyncContext, Ready, look_up},
     trace,
     watch::Watch,
+=======
+    sspi::{AsyncContext, Ready, exports_present},
+    trace,
+>>>>>>> h-kmdf
 };
 use alloc::boxed::Box;
 use core::{
@@ -97,6 +102,7 @@ impl Gate {
     /// # Errors
     ///
     /// There is no memory, or no thread.
+<<<<<<< HEAD
     pub fn open(settings: Settings) -> Result<(), NtStatus> {
         let limits = Limits {
             // Lanes of closed handles live on for a while.
@@ -111,6 +117,17 @@ impl Gate {
             units(settings.quarantine_ms),
             size(settings.quarantined),
         );
+=======
+    pub fn open() -> Result<(), NtStatus> {
+        trace::open();
+        Self::start().inspect_err(|status| {
+            trace::start_failed("resources", status.0);
+            trace::close();
+        })
+    }
+
+    fn start() -> Result<(), NtStatus> {
+>>>>>>> h-kmdf
         let gate = Self {
             issuers: Issuers::new(limits)?,
             watch: Watch::new()?,
@@ -139,11 +156,17 @@ impl Gate {
         // SAFETY: just made; freed by `shut`, which nothing outlives.
         let gate: &'static Self = unsafe { &*gate };
         Pin::static_ref(&gate.drained).initialize();
+<<<<<<< HEAD
         let started = Pin::static_ref(&gate.issuers)
             .start(gate)
             .and_then(|()| Pin::static_ref(&gate.watch).start(gate));
         if started.is_err() {
             Self::shut();
+=======
+        if let Err(status) = Pin::static_ref(&gate.issuers).start(gate) {
+            Self::end();
+            return Err(status);
+>>>>>>> h-kmdf
         }
         started
     }
@@ -159,6 +182,11 @@ impl Gate {
     /// EvtDriverUnload, when no handle is open any more. But for idle issuers, the only place in
     /// the driver that waits.
     pub fn shut() {
+        Self::end();
+        trace::close();
+    }
+
+    fn end() {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
             Closed::Now | Closed::Before => {}

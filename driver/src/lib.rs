@@ -56,6 +56,7 @@ mod record;
 mod release;
 mod session;
 mod sspi;
+mod trace;
 
 use core::ptr;
 use gate::Gate;
@@ -114,6 +115,7 @@ unsafe fn start(
     Gate::open()?;
     // SAFETY: just made.
     if let Err(status) = unsafe { device::create(framework_driver) } {
+        trace::start_failed("device", status.0);
         Gate::shut();
         return Err(status);
     }

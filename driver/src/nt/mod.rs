@@ -1,5 +1,6 @@
-//! What the driver uses of ntoskrnl: threads, events, tokens, the IRQL.
+//! What the driver uses of ntoskrnl: threads, events, tokens, tracing, the IRQL.
 
+pub mod etw;
 pub mod event;
 pub mod image;
 pub mod thread;
