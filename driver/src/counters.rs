@@ -17,6 +17,11 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// One more, and how many that makes. Any IRQL.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
     /// One less, of what there is now.
     pub fn down(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);

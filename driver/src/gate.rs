@@ -7,14 +7,10 @@ use crate::{
     memory::try_box,
     nt::{self, event::Event, thread},
     operation::Operation,
-<<<<<<< HEAD
+    parameters::Parameters,
     sspi::{AsyncContext, Ready, look_up},
     trace,
     watch::Watch,
-=======
-    sspi::{AsyncContext, Ready, exports_present},
-    trace,
->>>>>>> h-kmdf
 };
 use alloc::boxed::Box;
 use core::{
@@ -30,7 +26,7 @@ use tlsgate_core::{
     rundown::{Closed, Rundown},
     settings::Settings,
 };
-use tlsgate_protocol::NtStatus;
+use tlsgate_protocol::{NtStatus, payload::functions};
 
 /// Bytes of a look-aside block: what a leg's output starts with, and most inputs fit in.
 const BLOCK: usize = 8 * 1024;
@@ -50,6 +46,8 @@ pub type Quota = Budget<AtomicUsize>;
 pub struct Gate {
     /// What an administrator has set.
     pub settings: Settings,
+    /// [`functions`]: what they have switched off.
+    pub switched_off: u32,
     /// The threads that make calls, and their queue.
     pub issuers: Issuers,
     /// The thread that looks after calls and deadlines.
@@ -102,8 +100,8 @@ impl Gate {
     /// # Errors
     ///
     /// There is no memory, or no thread.
-<<<<<<< HEAD
-    pub fn open(settings: Settings) -> Result<(), NtStatus> {
+    pub fn open(parameters: &Parameters) -> Result<(), NtStatus> {
+        let settings = parameters.settings;
         let limits = Limits {
             // Lanes of closed handles live on for a while.
             lanes: size(settings.handles).saturating_mul(2),
@@ -113,21 +111,8 @@ impl Gate {
             inside_per_lane: size(settings.inside_per_handle),
             issuers: MOST_THREADS,
         };
-        let quarantine = Quarantine::new(
-            units(settings.quarantine_ms),
-            size(settings.quarantined),
-        );
-=======
-    pub fn open() -> Result<(), NtStatus> {
-        trace::open();
-        Self::start().inspect_err(|status| {
-            trace::start_failed("resources", status.0);
-            trace::close();
-        })
-    }
-
-    fn start() -> Result<(), NtStatus> {
->>>>>>> h-kmdf
+        let quarantine =
+            Quarantine::new(units(settings.quarantine_ms), size(settings.quarantined));
         let gate = Self {
             issuers: Issuers::new(limits)?,
             watch: Watch::new()?,
@@ -148,6 +133,7 @@ impl Gate {
             })?,
             alive: Rundown::new(),
             drained: Event::new(),
+            switched_off: switched_off(&settings),
             settings,
         };
         let gate = try_box(gate).map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
@@ -156,17 +142,12 @@ impl Gate {
         // SAFETY: just made; freed by `shut`, which nothing outlives.
         let gate: &'static Self = unsafe { &*gate };
         Pin::static_ref(&gate.drained).initialize();
-<<<<<<< HEAD
+        gate.counters.settings_ignored.at_least(parameters.ignored);
         let started = Pin::static_ref(&gate.issuers)
             .start(gate)
             .and_then(|()| Pin::static_ref(&gate.watch).start(gate));
         if started.is_err() {
             Self::shut();
-=======
-        if let Err(status) = Pin::static_ref(&gate.issuers).start(gate) {
-            Self::end();
-            return Err(status);
->>>>>>> h-kmdf
         }
         started
     }
@@ -182,11 +163,6 @@ impl Gate {
     /// EvtDriverUnload, when no handle is open any more. But for idle issuers, the only place in
     /// the driver that waits.
     pub fn shut() {
-        Self::end();
-        trace::close();
-    }
-
-    fn end() {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
             Closed::Now | Closed::Before => {}
@@ -310,6 +286,12 @@ impl Gate {
         self.free_list(gone);
     }
 
+    /// When a request that begins now, and whose caller asks for so many milliseconds, is given up, in
+    /// unbiased time.
+    pub fn due(&self, wanted: Option<NonZeroU32>) -> u64 {
+        nt::unbiased_time().saturating_add(self.time_out(wanted))
+    }
+
     /// Milliseconds until a handshake whose caller asks for `wanted` of them is given up, in the units
     /// of [`nt::unbiased_time`].
     pub fn time_out(&self, wanted: Option<NonZeroU32>) -> u64 {
@@ -326,6 +308,21 @@ impl Gate {
             self.free_async_context(Some(*context));
         }
     }
+}
+
+/// [`functions`] whose switch says so.
+fn switched_off(settings: &Settings) -> u32 {
+    [
+        (settings.disable_acquire, functions::ACQUIRE),
+        (settings.disable_accept, functions::ACCEPT),
+        (settings.disable_connect, functions::CONNECT),
+        (settings.disable_records, functions::RECORDS),
+        (settings.disable_shutdown, functions::SHUTDOWN),
+        (settings.disable_query, functions::QUERY),
+    ]
+    .iter()
+    .filter(|(off, _)| *off != 0)
+    .fold(0, |mask, (_, function)| mask | function)
 }
 
 /// Milliseconds in the units of interrupt time, 100 ns.

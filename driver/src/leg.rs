@@ -88,6 +88,10 @@ pub fn submit(
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
+    let due = match handle.may_issue().and_then(|()| session.due()) {
+        Ok(due) => due,
+        Err(status) => return Err((Some(request), status)),
+    };
     let leg = HandshakeLeg {
         right,
         id,
@@ -100,11 +104,11 @@ pub fn submit(
         output_buffers: OutputBuffers::new(),
         attributes: 0,
     };
-    let mut operation = match Operation::new(gate, Work::Leg(leg)) {
+    let mut operation = match Operation::new(gate, handle.lane, Work::Leg(leg)) {
         Ok(operation) => operation,
         Err(status) => return Err((Some(request), status)),
     };
-    match Pending::pend(request, handle, Some(session)) {
+    match Pending::pend(request, handle, Some(session), due) {
         Ok(pending) => {
             operation.pending = Some(pending);
             gate.issuers.submit(operation);
@@ -264,7 +268,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
     let session = right.holder().clone();
     match outcome.becomes {
         Some(Phase::Established) => session.establish(),
-        Some(Phase::Failed) => session.fail(),
+        Some(Phase::Failed) => fail(pending.handle(), &session, outcome.status),
         Some(Phase::Handshaking) | None => {}
     }
     let phase = session.phase();
@@ -282,7 +286,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         )
     });
     if !delivered {
-        session.fail();
+        session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
         if made_session {
             discard(pending.handle(), &session, id);
         }
@@ -292,9 +296,16 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
     operation.end();
 }
 
+/// A session is of no more use; a handshake that fails is charged to its handle.
+pub fn fail(handle: &Handle, session: &Session, status: SecurityStatus) {
+    if session.fail(status) {
+        handle.handshake_failed();
+    }
+}
+
 /// A session whose id nobody knows goes at once. Whoever takes it out of the table closes it.
 pub fn discard(handle: &Shared<Handle>, session: &Shared<Session>, id: SessionId) {
-    session.fail();
+    session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
     if handle.remove_session(id).is_some() {
         sspi::close(session);
     }

@@ -20,7 +20,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use tlsgate_core::ticket::{Abandoned, Begin, Completer, Ticket};
-use tlsgate_protocol::NtStatus;
+use tlsgate_protocol::{NtStatus, SecurityStatus};
 use wdk_sys::{WDFOBJECT, WDFREQUEST};
 
 /// Context space of every request.
@@ -127,6 +127,11 @@ impl Pending {
         }
     }
 
+    /// The session that fails when the request is given up.
+    pub const fn session(&self) -> Option<&Shared<Session>> {
+        self.session.as_ref()
+    }
+
     /// The handle that the request came over.
     pub const fn handle(&self) -> &Shared<Handle> {
         &self.handle
@@ -166,6 +171,7 @@ impl Pending {
         let counters = &self.handle.gate.counters;
         if let Some(place) = self.give_up(NtStatus::STATUS_IO_TIMEOUT, "time-out") {
             counters.timed_out.up();
+            self.handle.handshake_failed();
             if place == Abandoned::Orphaned {
                 counters.timed_out_inside.up();
             }
@@ -201,14 +207,17 @@ impl Pending {
     ) -> Abandoned {
         self.handle.gate.counters.cancelled.up();
         if let Some(session) = &self.session {
-            session.fail();
+            session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
         }
         // Counted first: the operation's return may take it off at once.
         self.count_orphan(Counter::up);
         let place = how(&self.ticket);
         match place {
             Abandoned::Waiting => self.count_orphan(Counter::down),
-            Abandoned::Orphaned => trace::orphaned(reason),
+            Abandoned::Orphaned => {
+                let session = self.session.as_ref().map_or(0, |session| session.number);
+                trace::orphaned(session, reason);
+            }
         }
         place
     }

@@ -40,9 +40,9 @@ pub fn version(handle: &Shared<Handle>, request: Request) -> Done {
         largest_reply: number(limits::LARGEST_REPLY),
         largest_records: number(limits::MAX_RECORDS),
         optional_exports: handle.gate.optional_exports,
-        switched_off: 0,
-        default_timeout_ms: 0,
-        longest_timeout_ms: 0,
+        switched_off: handle.gate.switched_off,
+        default_timeout_ms: handle.gate.settings.handshake_ms,
+        longest_timeout_ms: handle.gate.settings.handshake_most_ms,
         reserved_too: 0,
     };
     reply(request, |room| write(room, answer.as_bytes()))

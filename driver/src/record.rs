@@ -109,7 +109,7 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
         }
     } else {
         if kind == Kind::Data {
-            right.holder().fail();
+            right.holder().fail(result);
         }
         RecordResult::failed(result)
     };
@@ -158,7 +158,7 @@ pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> 
         ),
         RecordMeaning::Closed => (outcome::PEER_CLOSED, consumed, (0, 0)),
         RecordMeaning::Fatal => {
-            right.holder().fail();
+            right.holder().fail(result);
             (outcome::FAILED, record.length, (0, 0))
         }
     };

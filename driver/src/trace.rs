@@ -122,8 +122,11 @@ events! {
         (session: u64 => number, reason: &'static str => text, status: i32 => security_status,
          handshake_us: u64 => number);
 
-    /// A leg has been inside ksecdd for so many microseconds.
+    /// A call has been inside ksecdd for so many microseconds; `session` is 0 when it is of none.
     leg_slow = "LegSlow", WARNING, KSECDD, (session: u64 => number, elapsed_us: u64 => number);
+
+    /// A call has had its final status for long, and its callback has not come.
+    callback_lost = "CallbackLost", ERROR, KSECDD, (session: u64 => number);
 
     /// A request was refused; `what` is what was wrong with it, or which limit it met.
     refused = "Refused", WARNING, REQUEST,

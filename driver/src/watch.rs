@@ -5,7 +5,7 @@
 //! cannot be cancelled, so a request that is given up leaves its operation where it is, an orphan.
 
 use crate::{
-    gate::Gate,
+    gate::{Gate, units},
     kmdf::spin_lock::SpinLock,
     memory::Shared,
     nt::{
@@ -15,7 +15,7 @@ use crate::{
     },
     operation::Operation,
     pending::Pending,
-    sspi::{Polled, Watcher},
+    sspi::{Completed, Polled, Watcher},
     trace,
 };
 use core::{
@@ -134,7 +134,7 @@ impl Watch {
 
     fn look_again(&self, now: u64, settings: &Settings, call: Call) {
         let watcher = call.watcher.clone();
-        let due = now.saturating_add(settings.lost_callback_bound());
+        let due = now.saturating_add(units(settings.lost_callback_ms));
         let mut wheel = self.wheel.lock();
         if watcher.is_current()
             && let Some(key) = add(&mut wheel, due, Watched::Call(call))
@@ -187,17 +187,26 @@ unsafe extern "C" fn run(context: PVOID) {
     }
 }
 
+impl Call {
+    /// The session it is of, 0 for none.
+    fn session(&self) -> u64 {
+        self.pending
+            .as_ref()
+            .and_then(|pending| pending.session())
+            .map_or(0, |session| session.number)
+    }
+}
+
 /// A call has not come back for a while.
 fn look(gate: &'static Gate, now: u64, mut call: Call) {
     let settings = &gate.settings;
     let waited_for_callback = call
         .finished
         .map_or(0, |finished| now.saturating_sub(finished));
-    let is_over_due = waited_for_callback >= settings.lost_callback_bound();
+    let is_over_due = waited_for_callback >= units(settings.lost_callback_ms);
     match call.watcher.poll(is_over_due) {
         Polled::Over => return,
         Polled::GoOn(operation, status) => {
-            use crate::sspi::Completed;
             return operation.completed(status);
         }
         Polled::Working => call.finished = None,
@@ -206,18 +215,19 @@ fn look(gate: &'static Gate, now: u64, mut call: Call) {
             if is_over_due && !call.is_lost {
                 call.is_lost = true;
                 gate.counters.callbacks_lost.up();
-                trace::callback_lost();
+                trace::callback_lost(call.session());
                 if let Some(pending) = &call.pending {
-                    pending.give_up(NtStatus::STATUS_INTERNAL_ERROR);
+                    let _orphan =
+                        pending.give_up(NtStatus::STATUS_INTERNAL_ERROR, "callback lost");
                 }
             }
         }
     }
     let elapsed = now.saturating_sub(call.since);
-    if elapsed >= settings.slow_call() && !call.is_slow {
+    if elapsed >= units(settings.slow_ms) && !call.is_slow {
         call.is_slow = true;
         gate.counters.slow_calls.up();
-        trace::call_slow(elapsed / 10);
+        trace::leg_slow(call.session(), elapsed / 10);
     }
     gate.watch.look_again(now, settings, call);
 }

@@ -10,8 +10,9 @@
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
-//!   be called back.
+//! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`rate`]: how
+//!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
+//! * [`settings`]: what an administrator may set. [`histogram`]: how long legs take.
 //! * [`event`]: what is traced: metadata and payloads of ETW events.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
@@ -42,16 +43,20 @@ extern crate std;
 pub mod budget;
 pub mod event;
 pub mod exports;
+pub mod histogram;
 pub mod leg;
 pub mod quarantine;
 pub mod queue;
+pub mod rate;
 pub mod record;
 pub mod room;
 pub mod rundown;
 pub mod session;
+pub mod settings;
 pub mod slot;
 pub mod status;
 pub mod table;
 pub mod ticket;
 pub mod usage;
+pub mod wheel;
 pub mod word;

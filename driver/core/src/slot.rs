@@ -87,6 +87,19 @@ impl<W: Word> CallSlot<W> {
         self.0.update(step).ok().map(|before| Call(next(before)))
     }
 
+    /// Whether this very call is in the slot, and has not been taken over.
+    #[must_use]
+    pub fn is_current(&self, call: Call) -> bool {
+        let word = self.0.load();
+        word & !FLAGS == call.0 && word & ARMED != 0
+    }
+
+    /// Whether a call was taken over: the slot is of no more use.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.load() & LOST != 0
+    }
+
     /// For the callback.
     pub fn called_back(&self) -> CalledBack {
         let step = |word: usize| match word & FLAGS {
@@ -170,6 +183,7 @@ mod tests {
         let slot = CallSlot::<AtomicUsize>::new();
         let call = slot.arm().unwrap();
         assert!(!slot.poll_begin(call), "it has not returned");
+        assert!(slot.is_current(call) && !slot.is_lost());
         assert!(!slot.returned());
         assert!(slot.poll_begin(call));
         assert!(!slot.poll_begin(call), "another watchdog looks");
@@ -177,7 +191,7 @@ mod tests {
         assert!(slot.poll_begin(call));
         assert_eq!(slot.poll_end(Verdict::StillPending), PollEnd::Nothing);
         assert_eq!(slot.called_back(), CalledBack::GoOn);
-        assert!(!slot.poll_begin(call), "it is over");
+        assert!(!slot.poll_begin(call) && !slot.is_current(call), "it is over");
         let next = slot.arm().unwrap();
         assert!(!slot.returned() && !slot.poll_begin(call) && slot.poll_begin(next));
     }
@@ -200,6 +214,7 @@ mod tests {
         let (slot, call) = out();
         assert!(slot.poll_begin(call));
         assert_eq!(slot.poll_end(Verdict::Lost), PollEnd::TakenOver);
+        assert!(slot.is_lost() && !slot.is_current(call));
         assert_eq!(slot.called_back(), CalledBack::Stray);
         assert!(!slot.poll_begin(call));
         assert_eq!(slot.arm(), None);

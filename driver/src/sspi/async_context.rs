@@ -171,8 +171,12 @@ impl<T: Completed> AsyncContext<T> {
     }
 
     /// Makes the context ready for another call. IRQL: PASSIVE_LEVEL, never in a callback.
-    /// `None` when `SspiReinitAsyncContext` refuses: use a fresh one.
+    /// `None` when `SspiReinitAsyncContext` refuses, or its last call had to be taken over: use a fresh
+    /// one.
     pub fn ready(&mut self) -> Option<Ready<T>> {
+        if self.block.slot.is_lost() {
+            return None;
+        }
         if self.used {
             // SAFETY: the context is alive, and its last call has completed: its operation, which
             // holds the right to be here, came back by its callback.
