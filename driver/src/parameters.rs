@@ -117,7 +117,7 @@ fn security(key: &Key) -> Result<Option<Vec<u16>>, NtStatus> {
 }
 
 fn room_for_text() -> Option<Vec<u16>> {
-    let length = sddl::LONGEST.saturating_add(1);
+    let length = sddl::MOST_UNITS.saturating_add(1);
     let mut units = try_list(length)?;
     while units.len() < length {
         room::push(&mut units, 0).ok()?;

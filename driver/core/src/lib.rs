@@ -12,8 +12,8 @@
 //! * [`session`]: handshaking, established, failed.
 //! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`rate`]: how
 //!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
-//! * [`settings`]: what an administrator may set. [`histogram`]: how long legs take.
-//! * [`event`]: what is traced: metadata and payloads of ETW events.
+//! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
+//! * [`histogram`]: how long legs take. [`event`]: what is traced.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
@@ -51,6 +51,7 @@ pub mod rate;
 pub mod record;
 pub mod room;
 pub mod rundown;
+pub mod sddl;
 pub mod session;
 pub mod settings;
 pub mod slot;
