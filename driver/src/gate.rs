@@ -111,8 +111,7 @@ impl Gate {
             inside_per_lane: size(settings.inside_per_handle),
             issuers: MOST_THREADS,
         };
-        let quarantine =
-            Quarantine::new(units(settings.quarantine_ms), size(settings.quarantined));
+        let quarantine = Quarantine::new(units(settings.quarantine_ms), size(settings.quarantined));
         let gate = Self {
             issuers: Issuers::new(limits)?,
             watch: Watch::new()?,

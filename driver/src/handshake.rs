@@ -127,12 +127,13 @@ fn begin(handle: &Shared<Handle>, request: Request, beginning: Beginning) -> Don
     let first = beginning
         .first
         .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
-    let made = beginning
-        .input
-        .and_then(|input| {
-            let first = first?;
-            Ok((input, make_session(handle, used, first, beginning.time_out)?))
-        });
+    let made = beginning.input.and_then(|input| {
+        let first = first?;
+        Ok((
+            input,
+            make_session(handle, used, first, beginning.time_out)?,
+        ))
+    });
     let (input, (session, id)) = match made {
         Ok(made) => made,
         Err(status) => return refuse(request, status),

@@ -217,8 +217,7 @@ fn look(gate: &'static Gate, now: u64, mut call: Call) {
                 gate.counters.callbacks_lost.up();
                 trace::callback_lost(call.session());
                 if let Some(pending) = &call.pending {
-                    let _orphan =
-                        pending.give_up(NtStatus::STATUS_INTERNAL_ERROR, "callback lost");
+                    let _orphan = pending.give_up(NtStatus::STATUS_INTERNAL_ERROR, "callback lost");
                 }
             }
         }

@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_function_is_found_by_its_whole_name_and_no_other() {
-        let (exports, bytes) = module(&["SspiCreateAsyncContext", "SspiAsyncContextRequiresNotify"]);
+        let (exports, bytes) =
+            module(&["SspiCreateAsyncContext", "SspiAsyncContextRequiresNotify"]);
         let find = |name: &str| exports.find(&bytes, name.as_bytes());
         assert_eq!(find("SspiCreateAsyncContext"), Some(32));
         assert_eq!(find("SspiAsyncContextRequiresNotify"), Some(16));

@@ -191,7 +191,10 @@ mod tests {
         assert!(slot.poll_begin(call));
         assert_eq!(slot.poll_end(Verdict::StillPending), PollEnd::Nothing);
         assert_eq!(slot.called_back(), CalledBack::GoOn);
-        assert!(!slot.poll_begin(call) && !slot.is_current(call), "it is over");
+        assert!(
+            !slot.poll_begin(call) && !slot.is_current(call),
+            "it is over"
+        );
         let next = slot.arm().unwrap();
         assert!(!slot.returned() && !slot.poll_begin(call) && slot.poll_begin(next));
     }
