@@ -1,7 +1,7 @@
 //! ACQUIRE_CREDENTIAL.
 
 use crate::{
-    credential::{self, AcquiringUse, Credential},
+    credential::{self, AcquiringUse, Credential, Profile},
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
@@ -18,17 +18,24 @@ use tlsgate_protocol::{
     Acquire, CredentialId, NtStatus, SecurityStatus,
     payload::{AcquireReply, ReplyHead},
 };
-use wdk_sys::{SECPKG_CRED_INBOUND, ntddk::SspiAcquireCredentialsHandleAsyncW};
+use wdk_sys::ntddk::SspiAcquireCredentialsHandleAsyncW;
 use zerocopy::IntoBytes;
 
 /// An acquisition on its way.
 pub struct Acquisition {
     right: AcquiringUse,
     id: CredentialId,
+    /// The credential whose id it takes over.
+    replaces: Option<CredentialId>,
 }
 
 /// Dispatch, at PASSIVE_LEVEL. The token was captured in the caller's thread.
-pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) -> Done {
+pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>) -> Done {
+    if let Some(replaced) = acquire.replaces
+        && let Err(status) = handle.credential(replaced)
+    {
+        return refuse(request, status);
+    }
     let Some(mut operation) = pending::take_operation(&request) else {
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
@@ -36,7 +43,13 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) ->
         operation.end();
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
-    let made = Credential::begin(handle.gate, client, Authentication::new(acquire));
+    let profile = Profile {
+        role: acquire.role,
+        flags: acquire.flags,
+    };
+    let made = Authentication::new(acquire)
+        .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+        .and_then(|it| Credential::begin(handle.gate, client, it, profile));
     let right = match made {
         Ok(right) => right,
         Err(status) => {
@@ -54,7 +67,11 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire) ->
             return refuse(request, status);
         }
     };
-    operation.set(Work::Acquire(Acquisition { right, id }));
+    operation.set(Work::Acquire(Acquisition {
+        right,
+        id,
+        replaces: acquire.replaces,
+    }));
     match Pending::pend(request, handle, None) {
         Ok(pending) => {
             operation.pending = Some(pending);
@@ -104,7 +121,7 @@ pub fn step(operation: Box<Operation>) {
                 context,
                 arguments.principal,
                 arguments.package,
-                SECPKG_CRED_INBOUND,
+                arguments.credential_use,
                 ptr::null_mut(),
                 arguments.credentials,
                 None,
@@ -141,27 +158,61 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
     else {
         return operation.end();
     };
-    let Acquisition { right, id } = acquisition;
+    let Acquisition {
+        right,
+        id,
+        replaces,
+    } = acquisition;
     let credential = right.credential().clone();
-    let acquired = status == SecurityStatus::SEC_E_OK;
-    if acquired {
-        right.succeed();
-    } else {
-        discard(pending.handle(), &credential, id);
+    let handle = pending.handle().clone();
+    if status != SecurityStatus::SEC_E_OK {
+        discard(&handle, &credential, id);
         drop(right);
+        pending.complete(NtStatus::STATUS_SUCCESS, |room| {
+            write(room, answer(status, None).as_bytes())
+        });
+    } else {
+        right.succeed();
+        // Runs only if the reply is delivered: a replacement that nobody hears of does not happen.
+        let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
+            let (status, id) = take_over(&handle, &credential, id, replaces);
+            write(room, answer(status, id).as_bytes())
+        });
+        if !delivered {
+            discard(&handle, &credential, id);
+        }
     }
-    let reply = AcquireReply {
-        head: ReplyHead::new(status),
-        credential: if acquired { id.get() } else { 0 },
-    };
-    let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
-        write(room, reply.as_bytes())
-    });
-    if acquired && !delivered {
-        discard(pending.handle(), &credential, id);
-    }
-    drop((credential, pending));
+    drop((credential, pending, handle));
     operation.end();
+}
+
+/// Gives the new credential the id of the one that it replaces. The sessions of that one live on, and
+/// it goes with the last of them. IRQL: up to DISPATCH_LEVEL.
+fn take_over(
+    handle: &Shared<Handle>,
+    credential: &Shared<Credential>,
+    id: CredentialId,
+    replaces: Option<CredentialId>,
+) -> (SecurityStatus, Option<CredentialId>) {
+    let Some(replaced) = replaces else {
+        return (SecurityStatus::SEC_E_OK, Some(id));
+    };
+    if let Some(old) = handle.replace_credential(replaced, id) {
+        let _freed_now_or_later = credential::close(&old);
+        handle.gate.counters.credentials_replaced.up();
+        (SecurityStatus::SEC_E_OK, Some(replaced))
+    } else {
+        // Released meanwhile.
+        discard(handle, credential, id);
+        (SecurityStatus::SEC_E_INVALID_HANDLE, None)
+    }
+}
+
+fn answer(status: SecurityStatus, id: Option<CredentialId>) -> AcquireReply {
+    AcquireReply {
+        head: ReplyHead::new(status),
+        credential: id.map_or(0, CredentialId::get),
+    }
 }
 
 /// A credential whose id nobody knows goes at once. Whoever takes it out of the table closes it.

@@ -36,15 +36,19 @@ macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)+) => {
         /// All counters of the driver; [`StatisticsReply`] says what each counts.
         #[derive(Default)]
-        pub struct Counters { $($(#[$doc])* pub $name: Counter,)+ }
+        pub struct Counters {
+            $($(#[$doc])* pub $name: Counter,)+
+        }
 
         impl Counters {
             /// The reply; the queue's own numbers are given to it.
-            pub fn reply(&self, waiting: usize, inside: usize) -> StatisticsReply {
+            pub fn reply(&self, waiting: usize, inside: usize, optional_exports: u32) -> StatisticsReply {
                 StatisticsReply {
                     head: ReplyHead::new(SecurityStatus::SEC_E_OK),
                     waiting_live: waiting as u64,
                     in_flight_live: inside as u64,
+                    optional_exports: u64::from(optional_exports),
+                    leg_latency: [0; 32],
                     $($name: self.$name.get(),)+
                 }
             }
@@ -71,5 +75,13 @@ counters! {
     handshakes,
     sessions_failed,
     quota_refusals,
+    rate_refusals,
+    switched_off_refusals,
     cancelled,
+    timed_out,
+    timed_out_inside,
+    slow_calls,
+    callbacks_lost,
+    credentials_replaced,
+    settings_ignored,
 }

@@ -17,7 +17,7 @@ use core::{
 };
 use tlsgate_core::rundown::{Closed, Rundown};
 use tlsgate_protocol::{
-    NtStatus, SecurityStatus,
+    NtStatus, Role, SecurityStatus,
     payload::{ReleaseReply, ReplyHead},
 };
 use wdk_sys::SecHandle;
@@ -26,6 +26,8 @@ use zerocopy::IntoBytes;
 /// One credential. Owned by its handle's table, by sessions and by operations.
 pub struct Credential {
     gate: &'static Gate,
+    /// What its sessions need to know of it.
+    pub profile: Profile,
     uses: Rundown<AtomicUsize>,
     /// It has been acquired, and its id has been given out.
     ready: AtomicBool,
@@ -36,6 +38,15 @@ pub struct Credential {
     freer: AtomicPtr<Operation>,
     /// The RELEASE_CREDENTIAL request to complete when it is gone.
     closer: AtomicPtr<Pending>,
+}
+
+/// What a credential's sessions need to know of it.
+#[derive(Clone, Copy)]
+pub struct Profile {
+    /// Whose side it is for.
+    pub role: Role,
+    /// [`tlsgate_protocol::payload::credential`].
+    pub flags: u32,
 }
 
 /// What the acquiring and the freeing call work on. In between they are only read.
@@ -76,6 +87,7 @@ impl Credential {
         gate: &'static Gate,
         client: Client,
         authentication: Authentication,
+        profile: Profile,
     ) -> Result<AcquiringUse, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
         let asynchronous = gate.new_async_context().ok_or(none)?;
@@ -88,6 +100,7 @@ impl Credential {
         };
         let credential = Self {
             gate,
+            profile,
             uses: Rundown::new(),
             ready: AtomicBool::new(false),
             parts: UnsafeCell::new(Parts {
@@ -187,6 +200,11 @@ fn free(credential: &Shared<Credential>) {
 }
 
 impl CredentialUse {
+    /// What the credential is for.
+    pub fn profile(&self) -> Profile {
+        self.credential.profile
+    }
+
     /// The handle, for a call that ends before this use does.
     pub fn handle(&self) -> *mut SecHandle {
         // SAFETY: only an address is taken.

@@ -1,16 +1,17 @@
 //! From a request to its operation: EvtIoInCallerContext and EvtIoDeviceControl.
 
 use crate::{
-    accept, acquire, close,
+    acquire, close,
     gate::Gate,
     handle::Handle,
+    handshake,
     kmdf::request::Request,
     memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
     pending, query, record, release,
 };
-use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed};
+use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
 
 /// What dispatch did with a request. Nothing is left to do either way; the type makes sure that
@@ -79,8 +80,8 @@ fn dispatch(request: Request, output_length: usize, code: u32) -> Outcome {
     // The reply is written to the same memory: nothing below reads what was decoded in place once
     // the request has been given to something that replies.
     let input: *const [u8] = request.input();
-    // SAFETY: the buffer lives until the request is completed, which consumes it. ACCEPT looks at
-    // its stream and copies it first; the others own what they decoded.
+    // SAFETY: the buffer lives until the request is completed, which consumes it. ACQUIRE_CREDENTIAL,
+    // ACCEPT and CONNECT copy what they borrow first; the others own what they decoded.
     let input = unsafe { &*input };
     match Typed::decode(code, input, output_length) {
         Ok((_, typed)) => perform(&handle, request, &typed),
@@ -95,7 +96,8 @@ fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outc
         Typed::QuerySession(id) => query::session(handle, request, *id),
         Typed::Acquire(acquire) => acquire::dispatch(handle, request, acquire),
         Typed::Release(id) => release::dispatch(handle, request, *id),
-        Typed::Accept(accept) => accept::dispatch(handle, request, accept),
+        Typed::Accept(leg) => handshake::dispatch(handle, request, Role::Server, leg),
+        Typed::Connect(leg) => handshake::dispatch(handle, request, Role::Client, leg),
         Typed::Seal(record) => record::seal(handle, request, *record),
         Typed::Unseal(record) => record::unseal(handle, request, *record),
         Typed::Shutdown(id) => record::shutdown(handle, request, *id),

@@ -146,6 +146,20 @@ impl Handle {
         self.with(|tables| tables.sessions.remove(id.get()))
     }
 
+    /// Puts the credential of `new` into the place of `old`, whose id it has from now on; `new` is void.
+    /// Gives the old one. IRQL: up to DISPATCH_LEVEL.
+    pub fn replace_credential(
+        &self,
+        old: CredentialId,
+        new: CredentialId,
+    ) -> Option<Shared<Credential>> {
+        self.with(|tables| {
+            tables.credentials.get(old.get())?;
+            let credential = tables.credentials.remove(new.get())?;
+            tables.credentials.replace(old.get(), credential).ok()
+        })
+    }
+
     /// Takes a credential out; its id is void.
     pub fn remove_credential(&self, id: CredentialId) -> Option<Shared<Credential>> {
         self.with(|tables| tables.credentials.remove(id.get()))

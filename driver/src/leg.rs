@@ -11,7 +11,10 @@ use crate::{
     operation::{self, Operation, Work},
     pending::Pending,
     session::Session,
-    sspi::{self, Exclusive, InputBuffers, Lent, OutputBuffers, is_valid},
+    sspi::{
+        self, Exclusive, HandshakeArguments as Arguments, InputBuffers, Lent, OutputBuffers,
+        is_valid,
+    },
 };
 use alloc::boxed::Box;
 use core::ptr;
@@ -22,30 +25,18 @@ use tlsgate_core::{
     ticket::Begin,
 };
 use tlsgate_protocol::{
-    NtStatus, SecurityStatus, SessionId,
+    NtStatus, Role, SecurityStatus, SessionId,
     payload::{LegReply, ReplyHead, state},
-};
-use wdk_sys::{
-    ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_SEQUENCE_DETECT,
-    ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM, PCtxtHandle, PSecBufferDesc,
-    ntddk::SspiAcceptSecurityContextAsync,
 };
 use zerocopy::IntoBytes;
 
-/// msquic's flags for a server. The numbers of `ASC_REQ_*` and `ISC_REQ_*` differ: never mix them.
-const REQUIREMENTS: u32 = ASC_REQ_SEQUENCE_DETECT
-    | ASC_REQ_CONFIDENTIALITY
-    | ASC_REQ_EXTENDED_ERROR
-    | ASC_REQ_STREAM
-    | ASC_REQ_SESSION_TICKET;
-
 /// A leg on its way. Everything a call refers to lies in here, or in the session.
-pub struct ServerLeg {
+pub struct HandshakeLeg {
     right: Exclusive<Session>,
     id: SessionId,
     /// The leg made its session: without a reply nobody knows its id.
     made_session: bool,
-    leg: Leg,
+    progress: Leg,
     input: Input,
     /// The copy that Schannel works on.
     working: Option<Buffer>,
@@ -80,16 +71,6 @@ impl Input {
     }
 }
 
-/// The addresses of one call.
-struct Arguments {
-    credential: *mut wdk_sys::SecHandle,
-    context: PCtxtHandle,
-    new_context: PCtxtHandle,
-    input: PSecBufferDesc,
-    output: PSecBufferDesc,
-    attributes: *mut u32,
-}
-
 /// Pends the request and queues the leg: in this order, as nothing may be issued for a request
 /// that is not marked cancelable.
 ///
@@ -106,11 +87,11 @@ pub fn submit(
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
-    let accept = ServerLeg {
+    let leg = HandshakeLeg {
         right,
         id,
         made_session,
-        leg: Leg::new(),
+        progress: Leg::new(),
         input,
         working: None,
         output: None,
@@ -118,7 +99,7 @@ pub fn submit(
         output_buffers: OutputBuffers::new(),
         attributes: 0,
     };
-    let mut operation = match Operation::new(gate, Work::Accept(accept)) {
+    let mut operation = match Operation::new(gate, Work::Leg(leg)) {
         Ok(operation) => operation,
         Err(status) => return Err((Some(request), status)),
     };
@@ -142,13 +123,13 @@ pub fn step(operation: Box<Operation>) {
     }
     let gate = operation.gate();
     let mut operation = Lent::new(operation);
-    let Work::Accept(accept) = operation.get().work() else {
+    let Work::Leg(leg) = operation.get().work() else {
         return operation.reclaim().end();
     };
     // Kept beside the operation, which may be gone before this function returns.
-    let session = accept.right.holder().clone();
-    let ready = gate.ready(&mut accept.right.parts().asynchronous);
-    let Some((ready, arguments)) = ready.zip(accept.prepare(gate)) else {
+    let session = leg.right.holder().clone();
+    let ready = gate.ready(&mut leg.right.parts().asynchronous);
+    let Some((ready, arguments)) = ready.zip(leg.prepare(gate)) else {
         return finish(
             operation.reclaim(),
             SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
@@ -159,37 +140,51 @@ pub fn step(operation: Box<Operation>) {
         return finish(operation.reclaim(), SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     // SAFETY: one call; the addresses lie in the operation and in the session that its right keeps.
-    let issued = unsafe { ready.issue(operation, |context| call(context, &arguments)) };
+    let issued = unsafe { ready.issue(operation, |context| arguments.call(context)) };
     drop(client);
     if let Some((mut operation, status)) = operation::settle(gate, issued) {
-        if let Work::Accept(accept) = operation.work() {
-            gate.quarantine(accept.right.parts().asynchronous.take());
+        if let Work::Leg(leg) = operation.work() {
+            gate.quarantine(leg.right.parts().asynchronous.take());
         }
         finish(operation, status);
     }
 }
 
-impl ServerLeg {
+impl HandshakeLeg {
     /// Fresh buffers for the next call, tied together. `None` when there is no memory.
     fn prepare(&mut self, gate: &Gate) -> Option<Arguments> {
         // A repeated call gives the old ones back first.
         (self.working, self.output) = (None, None);
-        let range = self.leg.range(self.input.copy.bytes().len());
+        let range = self.progress.range(self.input.copy.bytes().len());
         let part = self.input.copy.bytes().get(range).unwrap_or_default();
         let working = self.working.insert(Buffer::copy_of(&gate.blocks, part)?);
         let output = self
             .output
-            .insert(Buffer::zeroed(&gate.blocks, self.leg.capacity())?);
-        let credential = self.right.holder().credential().handle();
+            .insert(Buffer::zeroed(&gate.blocks, self.progress.capacity())?);
+        let role = self.right.holder().role();
+        let credential = self.right.holder().credential();
+        let (credential, flags) = (credential.handle(), credential.profile().flags);
         let parts = self.right.parts();
         let has_context = is_valid(&parts.handle);
+        let is_first = role == Role::Client && !has_context;
         let protocols: &mut [u8] = if has_context {
             &mut []
         } else {
-            &mut parts.protocols
+            &mut parts.first.protocols
+        };
+        let input = &raw mut self.input_buffers;
+        let input = if is_first {
+            // SAFETY: this value is in its operation's heap memory, the protocols in the session's;
+            // all stay until the callback.
+            unsafe { InputBuffers::tie_first(input, protocols) }
+        } else {
+            // SAFETY: as above; the buffers are in heap memory of their own.
+            unsafe { InputBuffers::tie(input, working.bytes_mut(), protocols) }
         };
         let new_context = &raw mut parts.handle;
         Some(Arguments {
+            role,
+            requirements: sspi::requirements(role, flags),
             credential,
             // No context yet: null, not an invalid handle (documentation of
             // `SspiAcceptSecurityContextAsync`).
@@ -198,12 +193,14 @@ impl ServerLeg {
             } else {
                 ptr::null_mut()
             },
-            new_context,
-            // SAFETY: this value is in its operation's heap memory, its buffers in theirs, the
-            // protocols in the session's; all stay until the callback.
-            input: unsafe {
-                InputBuffers::tie(&raw mut self.input_buffers, working.bytes_mut(), protocols)
+            // Only before there is a context, as msquic does.
+            target: if is_first {
+                parts.first.target()
+            } else {
+                ptr::null_mut()
             },
+            new_context,
+            input,
             // SAFETY: as above.
             output: unsafe { OutputBuffers::tie(&raw mut self.output_buffers, output.bytes_mut()) },
             attributes: &raw mut self.attributes,
@@ -221,36 +218,14 @@ impl ServerLeg {
     }
 }
 
-fn call(
-    context: *mut wdk_sys::SspiAsyncContext,
-    arguments: &Arguments,
-) -> wdk_sys::SECURITY_STATUS {
-    // SAFETY: the caller of `issue` vouches for the addresses. The expiry is left out: Schannel
-    // wants none before the last call.
-    unsafe {
-        SspiAcceptSecurityContextAsync(
-            context,
-            arguments.credential,
-            arguments.context,
-            arguments.input,
-            REQUIREMENTS,
-            0,
-            arguments.new_context,
-            arguments.output,
-            arguments.attributes,
-            ptr::null_mut(),
-        )
-    }
-}
-
 /// A call has completed. In the callback, IRQL up to DISPATCH_LEVEL, or on the issuer's thread.
 pub fn completed(mut operation: Box<Operation>, status: SecurityStatus) {
     let gate = operation.gate();
-    let Work::Accept(accept) = operation.work() else {
+    let Work::Leg(leg) = operation.work() else {
         return operation.end();
     };
-    let result = accept.result(status);
-    match accept.leg.after(accept.input.copy.bytes(), &result) {
+    let result = leg.result(status);
+    match leg.progress.after(leg.input.copy.bytes(), &result) {
         Step::Again => gate.issuers.go_on(operation),
         Step::Reply(outcome) => deliver(operation, &outcome),
     }
@@ -272,10 +247,10 @@ fn lost(operation: Box<Operation>) {
 
 /// The end of a leg: the session first, so that the caller's next request finds it free.
 fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
-    let (Work::Accept(accept), Some(pending)) = (operation.take(), operation.pending.take()) else {
+    let (Work::Leg(leg), Some(pending)) = (operation.take(), operation.pending.take()) else {
         return operation.end();
     };
-    let ServerLeg {
+    let HandshakeLeg {
         right,
         id,
         made_session,
@@ -283,7 +258,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         working,
         output,
         ..
-    } = accept;
+    } = leg;
     let session = right.holder().clone();
     match outcome.becomes {
         Some(Phase::Established) => session.establish(),

@@ -1,7 +1,7 @@
 //! `tlsgate.sys`: TLS handshakes by the asynchronous SSPI of the Windows kernel.
 //!
 //! A request goes one way: [`dispatch`] decodes it (`tlsgate-protocol`), its operation's file
-//! ([`accept`], [`acquire`], [`close`], [`query`], [`record`], [`release`]) asks `tlsgate-core` what
+//! ([`acquire`], [`close`], [`handshake`], [`query`], [`record`], [`release`]) asks `tlsgate-core` what
 //! to do, an issuer ([`issuers`]) makes the call ([`leg`], [`acquire`], [`ending`]), the callback
 //! brings the result, and the reply is encoded. The rim is in [`kmdf`], [`nt`] and [`sspi`]; policy
 //! is in `tlsgate-core`.
@@ -32,7 +32,6 @@
 extern crate alloc;
 extern crate wdk_panic;
 
-mod accept;
 mod acquire;
 mod buffer;
 mod close;
@@ -43,6 +42,7 @@ mod dispatch;
 mod ending;
 mod gate;
 mod handle;
+mod handshake;
 mod issuers;
 mod kmdf;
 mod layout;

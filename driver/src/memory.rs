@@ -7,6 +7,7 @@
 use alloc::{
     alloc::{alloc, alloc_zeroed},
     boxed::Box,
+    vec::Vec,
 };
 use core::{
     alloc::Layout,
@@ -14,6 +15,7 @@ use core::{
     ptr::NonNull,
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
+use tlsgate_core::room;
 
 /// What the pool aligns to; `WdkAllocator` ignores a larger alignment.
 const POOL_ALIGNMENT: usize = 16;
@@ -69,6 +71,24 @@ pub fn try_concat(parts: &[&[u8]]) -> Option<Box<[u8]>> {
         *place = *byte;
     }
     Some(bytes)
+}
+
+/// An empty list with room for `capacity` values (`tlsgate_core::room::push` fills it). IRQL and failure
+/// as above.
+pub fn try_list<T>(capacity: usize) -> Option<Vec<T>> {
+    const { assert!(align_of::<T>() <= POOL_ALIGNMENT) };
+    let mut list = Vec::new();
+    list.try_reserve_exact(capacity).ok()?;
+    Some(list)
+}
+
+/// UTF-16 of an ASCII text. IRQL and failure as above.
+pub fn try_widen(text: &[u8]) -> Option<Vec<u16>> {
+    let mut units = try_list(text.len())?;
+    for byte in text {
+        room::push(&mut units, u16::from(*byte)).ok()?;
+    }
+    Some(units)
 }
 
 /// A counted owner of a value on the heap, like `Arc`, but fallible.

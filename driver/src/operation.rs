@@ -8,7 +8,7 @@ use crate::{
     acquire::{self, Acquisition},
     ending::{self, Ending},
     gate::Gate,
-    leg::{self, ServerLeg},
+    leg::{self, HandshakeLeg},
     memory::{Shared, try_box},
     nt::token::Client,
     pending::Pending,
@@ -41,8 +41,8 @@ pub enum Work {
     Token(Client),
     /// Acquires a credential.
     Acquire(Acquisition),
-    /// A server leg.
-    Accept(ServerLeg),
+    /// A leg of a handshake.
+    Leg(HandshakeLeg),
     /// Ends a session or a credential.
     End {
         /// The right to.
@@ -123,7 +123,7 @@ impl Operation {
         }
         self.admitted = true;
         match self.work {
-            Work::Accept(_) => leg::step(self),
+            Work::Leg(_) => leg::step(self),
             Work::Acquire(_) => acquire::step(self),
             Work::End { .. } => ending::step(self),
             Work::Token(_) | Work::Nothing => {}
@@ -175,7 +175,7 @@ impl Completed for Operation {
     fn completed(mut self: Box<Self>, status: SecurityStatus) {
         self.returned();
         match &mut self.work {
-            Work::Accept(_) => leg::completed(self, status),
+            Work::Leg(_) => leg::completed(self, status),
             Work::Acquire(_) => acquire::completed(self, status),
             // What remains is for PASSIVE_LEVEL.
             Work::End { result, .. } => {

@@ -38,8 +38,12 @@ pub fn version(handle: &Shared<Handle>, request: Request) -> Done {
         reserved: 0,
         largest_input: number(limits::MAX_INPUT),
         largest_reply: number(limits::LARGEST_REPLY),
-        largest_record: number(limits::MAX_RECORD),
+        largest_records: number(limits::MAX_RECORDS),
         optional_exports: handle.gate.optional_exports,
+        switched_off: 0,
+        default_timeout_ms: 0,
+        longest_timeout_ms: 0,
+        reserved_too: 0,
     };
     reply(request, |room| write(room, answer.as_bytes()))
 }
@@ -47,7 +51,10 @@ pub fn version(handle: &Shared<Handle>, request: Request) -> Done {
 /// QUERY_STATISTICS.
 pub fn statistics(handle: &Shared<Handle>, request: Request) -> Done {
     let (waiting, inside) = handle.gate.issuers.load();
-    let answer = handle.gate.counters.reply(waiting, inside);
+    let answer = handle
+        .gate
+        .counters
+        .reply(waiting, inside, handle.gate.optional_exports);
     reply(request, |room| write(room, answer.as_bytes()))
 }
 
@@ -66,11 +73,19 @@ pub fn session(handle: &Shared<Handle>, request: Request, id: SessionId) -> Done
         head: ReplyHead::new(SecurityStatus::SEC_E_OK),
         session: id.get(),
         state: u32::from(session.phase().wire()),
+        role: 0,
         protocol: 0,
         cipher_suite: 0,
+        key_exchange: 0,
+        key_exchange_bits: 0,
         header: 0,
         trailer: 0,
         maximum_message: 0,
+        flags: 0,
+        chain_errors: 0,
+        check_result: 0,
+        certificate_count: 0,
+        certificates_length: 0,
         alpn_length: 0,
         reserved: 0,
         alpn: [0; 256],

@@ -273,8 +273,18 @@ fn done(mut request: Request, result: &RecordResult) -> Done {
         head: ReplyHead::new(result.status),
         outcome: result.outcome,
         consumed: number(result.consumed),
-        produced: number(produced),
+        produced: if result.outcome == outcome::RENEGOTIATE {
+            0
+        } else {
+            number(produced)
+        },
+        token: if result.outcome == outcome::RENEGOTIATE {
+            number(produced)
+        } else {
+            0
+        },
         missing: number(result.missing),
+        reserved: 0,
     };
     let written = write(room, head.as_bytes());
     // What was sent to be sealed does not come back.

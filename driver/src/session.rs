@@ -8,7 +8,7 @@ use crate::{
     operation::{Operation, Work},
     pending::Pending,
     sspi::{
-        self, AsyncContext, Deletion, Holder, SecurityContext,
+        self, AsyncContext, Deletion, FirstCall, Holder, SecurityContext,
         schannel::{SECPKG_ATTR_STREAM_SIZES, StreamSizes},
     },
 };
@@ -19,7 +19,7 @@ use core::{
 };
 use tlsgate_core::session::{Phase, State};
 use tlsgate_protocol::{
-    NtStatus, SecurityStatus,
+    NtStatus, Role, SecurityStatus,
     payload::{CloseReply, ReplyHead},
 };
 use wdk_sys::SecHandle;
@@ -47,7 +47,7 @@ impl Session {
         gate: &'static Gate,
         credential: CredentialUse,
         asynchronous: AsyncContext<Operation>,
-        protocols: Box<[u8]>,
+        first: FirstCall,
     ) -> Result<Shared<Self>, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
         let deleter = match Operation::new(gate, Work::Nothing) {
@@ -61,7 +61,7 @@ impl Session {
             gate,
             credential,
             state: State::new(),
-            context: SecurityContext::new(asynchronous, protocols),
+            context: SecurityContext::new(asynchronous, first),
             deleter: AtomicPtr::new(Box::into_raw(deleter)),
             closer: AtomicPtr::new(ptr::null_mut()),
         };
@@ -84,6 +84,11 @@ impl Session {
     /// The credential it uses.
     pub const fn credential(&self) -> &CredentialUse {
         &self.credential
+    }
+
+    /// Whose side it is on.
+    pub fn role(&self) -> Role {
+        self.credential.profile().role
     }
 
     /// What it can be used for.

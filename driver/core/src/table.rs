@@ -96,6 +96,24 @@ impl<T> Table<T> {
         }
     }
 
+    /// Puts a value into the place of another, whose id it has from now on, and gives the other.
+    ///
+    /// # Errors
+    ///
+    /// The id names nothing; the value comes back.
+    pub fn replace(&mut self, id: u64, value: T) -> Result<T, T> {
+        let Some((index, generation)) = parts_of(id) else {
+            return Err(value);
+        };
+        match slot_at(&mut self.slots, index) {
+            Some(Slot {
+                generation: current,
+                content: Content::Used(place),
+            }) if *current == generation => Ok(core::mem::replace(place, value)),
+            _ => Err(value),
+        }
+    }
+
     /// Takes the value of an id out; the id is void from now on.
     pub fn remove(&mut self, id: u64) -> Option<T> {
         let (index, generation) = parts_of(id)?;

@@ -81,6 +81,32 @@ impl InputBuffers {
         &raw mut value.descriptor
     }
 
+    /// Describes a client's first input: `protocols`, or nothing at all. Gives the descriptor, null for
+    /// nothing (documentation of `InitializeSecurityContext (Schannel)`).
+    ///
+    /// # Safety
+    ///
+    /// `this` and `protocols` stay where they are while the call uses them.
+    pub unsafe fn tie_first(this: *mut Self, protocols: &mut [u8]) -> *mut SecBufferDesc {
+        if protocols.is_empty() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the value is alive and the caller's (this function's contract).
+        let value = unsafe { &mut *this };
+        value.array = [
+            buffer(SECBUFFER_APPLICATION_PROTOCOLS, protocols),
+            EMPTY,
+            EMPTY,
+            EMPTY,
+        ];
+        value.descriptor = SecBufferDesc {
+            cBuffers: 1,
+            pBuffers: value.array.as_mut_ptr(),
+            ..NO_BUFFERS
+        };
+        &raw mut value.descriptor
+    }
+
     /// The length of the EXTRA buffer: bytes at the end of the token that were not used.
     pub fn extra(&self) -> Option<usize> {
         length_of(&self.array, SECBUFFER_EXTRA)

@@ -6,7 +6,8 @@
 //!   one, nor be freed.
 //! * [`SecurityContext`]: a context handle with its use rights. Only an [`Exclusive`] or a
 //!   [`Deletion`] can reach what a handshake call or the deletion needs; both are had one at a time.
-//! * [`Authentication`]: the structures behind a server credential, pinned with it.
+//! * [`Authentication`]: the structures behind a credential, pinned with it.
+//! * [`HandshakeArguments`]: accept and initialize, one call of either.
 //! * [`schannel`]: the Schannel structures that kernel headers lack.
 //!
 //! Every call is made at PASSIVE_LEVEL; the callback may come at any IRQL up to DISPATCH_LEVEL,
@@ -16,6 +17,7 @@
 mod async_context;
 mod authentication;
 mod buffers;
+mod handshake;
 mod optional;
 pub mod schannel;
 mod security_context;
@@ -23,8 +25,11 @@ mod security_context;
 pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
+pub use handshake::{HandshakeArguments, requirements};
 pub use optional::exports_present;
-pub use security_context::{Deletion, Exclusive, Holder, SecurityContext, SharedUse, close};
+pub use security_context::{
+    Deletion, Exclusive, FirstCall, Holder, SecurityContext, SharedUse, close,
+};
 
 use core::ffi::{c_ulong, c_void};
 use tlsgate_protocol::SecurityStatus;

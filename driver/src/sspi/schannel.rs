@@ -160,13 +160,37 @@ pub const SCH_CRED_FORMAT_CERT_HASH_STORE: u32 = 2;
 pub const SCH_MACHINE_CERT_HASH: u32 = 1;
 /// Certificates are not mapped to Windows accounts.
 pub const SCH_CRED_NO_SYSTEM_MAPPER: u32 = 0x0000_0002;
+/// The caller checks the peer's certificate. (Documented for clients; msquic sets it for servers, too.)
+pub const SCH_CRED_MANUAL_CRED_VALIDATION: u32 = 0x0000_0008;
+/// A client's own certificate is only what is given here.
+pub const SCH_CRED_NO_DEFAULT_CREDS: u32 = 0x0000_0010;
+/// Schannel checks the server's certificate.
+pub const SCH_CRED_AUTO_CRED_VALIDATION: u32 = 0x0000_0020;
+/// A server's sessions are not resumed.
+pub const SCH_CRED_DISABLE_RECONNECTS: u32 = 0x0000_0080;
+/// Revocation of the peer's own certificate is checked.
+pub const SCH_CRED_REVOCATION_CHECK_END_CERT: u32 = 0x0000_0100;
+/// Revocation of the whole chain is checked.
+pub const SCH_CRED_REVOCATION_CHECK_CHAIN: u32 = 0x0000_0200;
+/// Revocation of the chain but its root is checked.
+pub const SCH_CRED_REVOCATION_CHECK_CHAIN_EXCLUDE_ROOT: u32 = 0x0000_0400;
+/// A certificate that names no revocation information is good.
+pub const SCH_CRED_IGNORE_NO_REVOCATION_CHECK: u32 = 0x0000_0800;
+/// Revocation information that cannot be reached is ignored.
+pub const SCH_CRED_IGNORE_REVOCATION_OFFLINE: u32 = 0x0000_1000;
+/// The credential is for the one server name that the principal says.
+pub const SCH_CRED_SNI_CREDENTIAL: u32 = 0x0008_0000;
 /// Weak algorithms are left out.
 pub const SCH_USE_STRONG_CRYPTO: u32 = 0x0040_0000;
 
 /// TLS 1.2, the server's side.
 pub const SP_PROT_TLS1_2_SERVER: u32 = 0x0000_0400;
+/// TLS 1.2, the client's side.
+pub const SP_PROT_TLS1_2_CLIENT: u32 = 0x0000_0800;
 /// TLS 1.3, the server's side.
 pub const SP_PROT_TLS1_3_SERVER: u32 = 0x0000_1000;
+/// TLS 1.3, the client's side.
+pub const SP_PROT_TLS1_3_CLIENT: u32 = 0x0000_2000;
 
 /// [`StreamSizes`].
 pub const SECPKG_ATTR_STREAM_SIZES: u32 = 4;

@@ -5,11 +5,11 @@
 //! and the last one of a context that is being closed turns into a [`Deletion`].
 
 use super::{AsyncContext, Completed, INVALID_HANDLE, is_valid};
-use crate::memory::Shared;
-use alloc::boxed::Box;
-use core::{cell::UnsafeCell, sync::atomic::AtomicUsize};
+use crate::{kmdf::control_device::unicode_string, memory::Shared};
+use alloc::{boxed::Box, vec::Vec};
+use core::{cell::UnsafeCell, ptr, sync::atomic::AtomicUsize};
 use tlsgate_core::usage::{Refused, Usage, Use};
-use wdk_sys::SecHandle;
+use wdk_sys::{SecHandle, UNICODE_STRING};
 
 /// A context and its use rights.
 pub struct SecurityContext<T: Completed> {
@@ -23,8 +23,44 @@ pub struct Parts<T: Completed> {
     pub handle: SecHandle,
     /// Made with the session; gone when a refused call put it into quarantine.
     pub asynchronous: Option<AsyncContext<T>>,
-    /// `SEC_APPLICATION_PROTOCOLS` for the calls before there is a context; may be empty.
+    /// What the calls before there is a context get besides the credential.
+    pub first: FirstCall,
+}
+
+/// What only the calls before there is a context get. The name refers to itself: it stays where the
+/// session is.
+pub struct FirstCall {
+    /// `SEC_APPLICATION_PROTOCOLS`; may be empty.
     pub protocols: Box<[u8]>,
+    /// The server that a client connects to; may be empty.
+    server_name: Vec<u16>,
+    target: UNICODE_STRING,
+}
+
+// SAFETY: the pointer is to the value's own heap memory.
+unsafe impl Send for FirstCall {}
+// SAFETY: as above.
+unsafe impl Sync for FirstCall {}
+
+impl FirstCall {
+    /// With an ALPN buffer and a server's name; both may be empty.
+    pub fn new(protocols: Box<[u8]>, server_name: Vec<u16>) -> Self {
+        let target = unicode_string(&server_name);
+        Self {
+            protocols,
+            server_name,
+            target,
+        }
+    }
+
+    /// `pszTargetName`: null when there is no name.
+    pub fn target(&mut self) -> *mut UNICODE_STRING {
+        if self.server_name.is_empty() {
+            ptr::null_mut()
+        } else {
+            &raw mut self.target
+        }
+    }
 }
 
 // SAFETY: the parts are reached through the rights below only.
@@ -65,13 +101,13 @@ pub struct Deletion<H: Holder>(Shared<H>);
 
 impl<T: Completed> SecurityContext<T> {
     /// No context yet.
-    pub fn new(asynchronous: AsyncContext<T>, protocols: Box<[u8]>) -> Self {
+    pub fn new(asynchronous: AsyncContext<T>, first: FirstCall) -> Self {
         Self {
             usage: Usage::new(),
             parts: UnsafeCell::new(Parts {
                 handle: INVALID_HANDLE,
                 asynchronous: Some(asynchronous),
-                protocols,
+                first,
             }),
         }
     }

@@ -1,14 +1,15 @@
-//! ACCEPT: from the request to a server leg.
+//! ACCEPT and CONNECT: from the request to a leg.
 
 use crate::{
     credential::{Credential, CredentialUse},
     dispatch::{Outcome as Done, refuse, reply},
+    gate::Gate,
     handle::Handle,
     kmdf::request::Request,
     leg::{Input, discard, refusal, submit, write_reply},
-    memory::{Shared, try_concat},
+    memory::{Shared, try_concat, try_widen},
     session::Session,
-    sspi::{self, Exclusive, is_valid, schannel},
+    sspi::{self, Exclusive, FirstCall, is_valid, schannel},
 };
 use alloc::boxed::Box;
 use tlsgate_core::{
@@ -18,22 +19,33 @@ use tlsgate_core::{
     usage::Refused,
 };
 use tlsgate_protocol::{
-    Accept as AcceptRequest, CredentialId, NtStatus, SessionId, Target, payload::state,
+    CredentialId, Leg as LegRequest, New, NtStatus, Role, SessionId, Target,
+    payload::{credential as flag, state},
 };
 
 /// Dispatch, at PASSIVE_LEVEL. The caller's bytes are looked at and copied before anything is
 /// written to their buffer or the request is pended.
-pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptRequest<'_>) -> Done {
+pub fn dispatch(
+    handle: &Shared<Handle>,
+    request: Request,
+    role: Role,
+    leg: &LegRequest<'_>,
+) -> Done {
     let gate = handle.gate;
-    match accept.target {
-        Target::New { credential, alpn } => {
-            let admission = admit(accept.input, Place::First);
-            let input = Input::copy_of(gate, accept.input);
-            let protocols = application_protocols(alpn);
-            begin(handle, request, credential, admission, input, protocols)
+    match &leg.target {
+        Target::New(new) => {
+            let beginning = Beginning::of(gate, role, leg, new);
+            begin(handle, request, beginning)
         }
         Target::Session(id) => {
-            let session = match handle.session(id) {
+            let found = handle.session(*id).and_then(|session| {
+                if session.role() == role {
+                    Ok(session)
+                } else {
+                    Err(NtStatus::STATUS_INVALID_PARAMETER)
+                }
+            });
+            let session = match found {
                 Ok(session) => session,
                 Err(status) => return refuse(request, status),
             };
@@ -47,11 +59,11 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptReques
             } else {
                 Place::First
             };
-            let admission = admit(accept.input, place);
-            let input = Input::copy_of(gate, accept.input);
+            let admission = admit(leg.input, place);
+            let input = Input::copy_of(gate, leg.input);
             let later = Later {
                 right,
-                id,
+                id: *id,
                 has_context,
                 admission,
             };
@@ -60,23 +72,42 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, accept: &AcceptReques
     }
 }
 
-/// The first leg: makes a session only for a whole record.
-fn begin(
-    handle: &Shared<Handle>,
-    request: Request,
+/// What a new session begins with: copies of the caller's words.
+struct Beginning {
+    role: Role,
     credential: CredentialId,
+    has_name: bool,
     admission: Admission,
     input: Result<Input, NtStatus>,
-    protocols: Option<Box<[u8]>>,
-) -> Done {
-    let used = match handle
-        .credential(credential)
-        .and_then(|it| Credential::acquire_use(&it))
-    {
+    first: Option<FirstCall>,
+}
+
+impl Beginning {
+    fn of(gate: &'static Gate, role: Role, leg: &LegRequest<'_>, new: &New<'_>) -> Self {
+        Self {
+            role,
+            credential: new.credential,
+            has_name: !new.server_name.is_empty(),
+            admission: match role {
+                Role::Server => admit(leg.input, Place::First),
+                // The client speaks first.
+                Role::Client => Admission::Call,
+            },
+            input: Input::copy_of(gate, leg.input),
+            first: application_protocols(new.alpn)
+                .zip(try_widen(new.server_name))
+                .map(|(protocols, name)| FirstCall::new(protocols, name)),
+        }
+    }
+}
+
+/// The first leg: makes a session only for a whole record, or a client.
+fn begin(handle: &Shared<Handle>, request: Request, beginning: Beginning) -> Done {
+    let used = match use_credential(handle, &beginning) {
         Ok(used) => used,
         Err(status) => return refuse(request, status),
     };
-    match admission {
+    match beginning.admission {
         Admission::Call => {}
         Admission::Wait(outcome) => {
             drop(used);
@@ -89,8 +120,12 @@ fn begin(
             return reply(request, |room| refusal(room, 0, outcome, alert));
         }
     }
-    let protocols = protocols.ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
-    let made = input.and_then(|input| Ok((input, make_session(handle, used, protocols?)?)));
+    let first = beginning
+        .first
+        .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
+    let made = beginning
+        .input
+        .and_then(|input| Ok((input, make_session(handle, used, first?)?)));
     let (input, (session, id)) = match made {
         Ok(made) => made,
         Err(status) => return refuse(request, status),
@@ -106,6 +141,21 @@ fn begin(
             request.map_or(Done::Completed, |request| refuse(request, status))
         }
     }
+}
+
+/// The credential of a new session: of the right side, and a client names its server unless its
+/// caller checks the certificate itself.
+fn use_credential(
+    handle: &Shared<Handle>,
+    beginning: &Beginning,
+) -> Result<CredentialUse, NtStatus> {
+    let credential = handle.credential(beginning.credential)?;
+    let profile = credential.profile;
+    let must_name = beginning.role == Role::Client && profile.flags & flag::MANUAL_CHECK == 0;
+    if profile.role != beginning.role || (must_name && !beginning.has_name) {
+        return Err(NtStatus::STATUS_INVALID_PARAMETER);
+    }
+    Credential::acquire_use(&credential)
 }
 
 /// What a later leg has to go on with.
@@ -186,12 +236,12 @@ fn submit_later(
 fn make_session(
     handle: &Shared<Handle>,
     credential: CredentialUse,
-    protocols: Box<[u8]>,
+    first: FirstCall,
 ) -> Result<(Shared<Session>, SessionId), NtStatus> {
     let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
     let gate = handle.gate;
     let asynchronous = gate.new_async_context().ok_or(none)?;
-    let session = Session::new(gate, credential, asynchronous, protocols)?;
+    let session = Session::new(gate, credential, asynchronous, first)?;
     match handle.add_session(session.clone()) {
         Ok(id) => Ok((session, id)),
         Err(status) => {
