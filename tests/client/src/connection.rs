@@ -1,40 +1,90 @@
 //! What a handshake negotiated, as a program or a person wants to know it.
 
-use tlsgate_protocol::payload::{SessionReply, state};
+use tlsgate_protocol::{
+    SecurityStatus, limits,
+    payload::{SessionReply, session_flags, state},
+};
 
-/// What was negotiated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was negotiated, and with whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
     /// The TLS version on the wire: 0x0303 or 0x0304.
     pub protocol: u32,
     /// IANA number of the cipher suite.
     pub cipher_suite: u32,
+    /// `ALG_ID` of the key exchange.
+    pub key_exchange: u32,
+    /// Its strength in bits.
+    pub key_exchange_bits: u32,
     /// The application protocol, if one was negotiated.
     pub alpn: Option<Vec<u8>>,
     /// [`state`] of the session.
     pub state: u32,
+    /// Whether the session was resumed: no certificate was sent in this handshake.
+    pub resumed: bool,
+    /// The peer's certificates as DER, its own first; none when it showed none.
+    pub certificates: Vec<Vec<u8>>,
+    /// What checking them gave; `None` when they were not checked, or nobody can tell.
+    pub check: Option<Check>,
+    /// Bytes in front of a record's data.
+    pub header: usize,
+    /// Bytes behind a record's data.
+    pub trailer: usize,
     /// Most bytes of data in a record.
     pub maximum_message: usize,
 }
 
-impl From<&SessionReply> for Connection {
-    fn from(reply: &SessionReply) -> Self {
-        let length = usize::try_from(reply.alpn_length).unwrap_or(usize::MAX);
-        Self {
-            protocol: reply.protocol,
-            cipher_suite: reply.cipher_suite,
-            alpn: reply
-                .alpn
-                .get(..length)
-                .filter(|name| !name.is_empty())
-                .map(<[u8]>::to_vec),
-            state: reply.state,
-            maximum_message: usize::try_from(reply.maximum_message).unwrap_or(usize::MAX),
-        }
+/// What checking the peer's certificates gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// `CERT_TRUST_*` error bits of the chain, 0 when there are none.
+    pub chain_errors: u32,
+    /// The outcome, an `HRESULT`.
+    pub result: SecurityStatus,
+}
+
+impl Check {
+    /// Whether nothing was found fault with.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.chain_errors == 0 && self.result == SecurityStatus::SEC_E_OK
     }
 }
 
 impl Connection {
+    /// What a reply to QUERY_SESSION says, with the certificates behind it.
+    pub(crate) fn new(reply: &SessionReply, certificates: Vec<Vec<u8>>) -> Self {
+        let checked = reply.flags & session_flags::CHECKED != 0;
+        Self {
+            protocol: reply.protocol,
+            cipher_suite: reply.cipher_suite,
+            key_exchange: reply.key_exchange,
+            key_exchange_bits: reply.key_exchange_bits,
+            alpn: reply
+                .alpn
+                .get(..size(reply.alpn_length))
+                .filter(|name| !name.is_empty())
+                .map(<[u8]>::to_vec),
+            state: reply.state,
+            resumed: reply.flags & session_flags::RESUMED != 0,
+            certificates,
+            check: checked.then_some(Check {
+                chain_errors: reply.chain_errors,
+                result: SecurityStatus(reply.check_result),
+            }),
+            header: size(reply.header),
+            trailer: size(reply.trailer),
+            maximum_message: size(reply.maximum_message),
+        }
+    }
+
+    /// Bytes of records that so many bytes of plaintext become at most; `None` before the handshake
+    /// is complete.
+    #[must_use]
+    pub const fn sealed_room(&self, plaintext: usize) -> Option<usize> {
+        limits::sealed_room(plaintext, self.header, self.trailer, self.maximum_message)
+    }
+
     /// The protocol's name as OpenSSL and curl print it.
     #[must_use]
     pub const fn protocol_name(&self) -> &'static str {
@@ -71,6 +121,18 @@ impl Connection {
         }
     }
 
+    /// The key exchange's name, for the `ALG_ID`s that Microsoft's documentation of
+    /// `SecPkgContext_ConnectionInfo` lists, and `CALG_ECDH_EPHEM`.
+    #[must_use]
+    pub const fn key_exchange_name(&self) -> &'static str {
+        match self.key_exchange {
+            0xA400 => "RSA",
+            0xAA02 => "DHE",
+            0xAE06 => "ECDHE",
+            _ => "unnamed",
+        }
+    }
+
     /// The session's state in a word.
     #[must_use]
     pub fn state_name(&self) -> &'static str {
@@ -90,5 +152,59 @@ impl Connection {
             Some(name) => String::from_utf8_lossy(name).into_owned(),
             None => "none".to_owned(),
         }
+    }
+}
+
+/// The certificates behind a [`SessionReply`], when they are all there: each a 32-bit length and so
+/// many bytes.
+pub fn certificates(reply: &SessionReply, mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut certificates = Vec::new();
+    for _ in 0..reply.certificate_count {
+        let (length, rest) = bytes.split_first_chunk()?;
+        let (certificate, rest) = rest.split_at_checked(size(u32::from_le_bytes(*length)))?;
+        certificates.push(certificate.to_vec());
+        bytes = rest;
+    }
+    Some(certificates)
+}
+
+fn size(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::FromZeros;
+
+    fn reply(count: u32) -> SessionReply {
+        let mut reply = SessionReply::new_zeroed();
+        reply.certificate_count = count;
+        reply
+    }
+
+    #[test]
+    fn certificates_come_apart_at_their_lengths_and_never_by_half() {
+        let bytes = b"\x03\0\0\0abc\0\0\0\0\x01\0\0\0d";
+        let expected = [&b"abc"[..], b"", b"d"].map(<[u8]>::to_vec);
+        assert_eq!(certificates(&reply(3), bytes), Some(expected.to_vec()));
+        for cut in 0..bytes.len() {
+            assert_eq!(certificates(&reply(3), &bytes[..cut]), None, "{cut}");
+        }
+        assert_eq!(certificates(&reply(0), b""), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_result_that_does_not_say_checked_is_none() {
+        let mut reply = reply(0);
+        reply.check_result = SecurityStatus::CERT_E_UNTRUSTEDROOT.0;
+        assert_eq!(Connection::new(&reply, Vec::new()).check, None);
+        reply.flags = session_flags::CHECKED;
+        let check = Connection::new(&reply, Vec::new()).check.unwrap();
+        assert!(!check.is_good());
+        reply.check_result = 0;
+        assert!(Connection::new(&reply, Vec::new()).check.unwrap().is_good());
+        reply.chain_errors = 0x20;
+        assert!(!Connection::new(&reply, Vec::new()).check.unwrap().is_good());
     }
 }

@@ -1,19 +1,21 @@
 //! One function an IOCTL: typed arguments in, typed replies out.
 
 use crate::{
-    Certificate, Connection, Error, Leg, Protocols, Record, RecordOutcome, Start, Transport,
+    Connection, CredentialOptions, Error, Leg, NewSession, Record, Start, Transport,
+    call::{length, secure},
+    connection::certificates,
+    credential::{milliseconds, server_name},
     request::alpn_list,
 };
 use std::{pin::Pin, sync::Arc};
 use tlsgate_protocol::{
-    ABI_VERSION, CredentialId, Ioctl, NtStatus, SecurityStatus, SessionId, limits,
+    CredentialId, Ioctl, SessionId, limits,
     payload::{
-        AcceptRequest, AcquireReply, AcquireRequest, CloseReply, LegReply, RecordReply,
-        RecordRequest, ReleaseReply, ReleaseRequest, ReplyHead, RequestHead, SessionReply,
-        SessionRequest, StatisticsReply, VersionReply, outcome, role,
+        AcceptRequest, AcquireReply, CloseReply, ConnectRequest, RecordRequest, ReleaseReply,
+        ReleaseRequest, RequestHead, SessionReply, SessionRequest, StatisticsReply, VersionReply,
     },
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::IntoBytes;
 
 /// A request that has been sent. Dropping it cancels the request.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
@@ -32,6 +34,10 @@ impl Driver {
         }
     }
 
+    pub(crate) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
     /// QUERY_VERSION: ABI and driver version, limits, optional functions of ksecdd.
     #[must_use]
     pub fn version(&self) -> Pending<VersionReply> {
@@ -44,29 +50,14 @@ impl Driver {
         self.fixed(Ioctl::QueryStatistics, &RequestHead::default())
     }
 
-    /// ACQUIRE_CREDENTIAL: the right to be the server that this certificate names.
+    /// ACQUIRE_CREDENTIAL: the right to be the server, or the client, that the options describe.
     #[must_use]
-    pub fn acquire(
-        &self,
-        certificate: &Certificate,
-        protocols: Protocols,
-    ) -> Pending<CredentialId> {
-        let certificate = match certificate.reference() {
-            Ok(certificate) => certificate,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
+    pub fn acquire(&self, options: &CredentialOptions) -> Pending<CredentialId> {
+        let request = match options.request() {
+            Ok(request) => request,
+            Err(error) => return fails(error),
         };
-        let request = AcquireRequest {
-            head: RequestHead::default(),
-            role: role::SERVER,
-            protocols: protocols.0,
-            certificate_count: 1,
-            reserved: 0,
-        };
-        let reply = self.call::<AcquireReply>(
-            Ioctl::AcquireCredential,
-            &[request.as_bytes(), certificate.as_bytes()],
-            0,
-        );
+        let reply = self.call::<AcquireReply>(Ioctl::AcquireCredential, &[&request], 0);
         Box::pin(async move {
             let (reply, _) = reply.await?;
             secure(Ioctl::AcquireCredential, reply.head)?;
@@ -96,237 +87,168 @@ impl Driver {
     /// ACCEPT: one server leg over the bytes the peer has sent and no leg has used up yet.
     #[must_use]
     pub fn accept(&self, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
-        let (session, credential, alpn) = match start {
-            Start::Continue(session) => (session.get(), 0, Ok(Vec::new())),
-            Start::New { credential, alpn } => (0, credential.get(), alpn_list(alpn)),
+        let (request, alpn) = match accept_request(start, input) {
+            Ok(request) => request,
+            Err(error) => return fails(error),
         };
-        let alpn = match alpn {
-            Ok(alpn) => alpn,
-            Err(error) => return Box::pin(std::future::ready(Err(error))),
-        };
-        let request = AcceptRequest {
-            head: RequestHead::default(),
-            session,
-            credential,
-            alpn_length: length(alpn.len()),
-            input_length: length(input.len()),
-        };
-        let reply = self.call::<LegReply>(
-            Ioctl::Accept,
-            &[request.as_bytes(), &alpn, input],
-            limits::MAX_TOKEN,
-        );
-        let given = input.len();
-        Box::pin(async move {
-            let (reply, rest) = reply.await?;
-            let token = produced(Ioctl::Accept, rest, reply.produced)?;
-            Ok(Leg {
-                status: SecurityStatus(reply.head.status),
-                session: SessionId::from_wire(reply.session),
-                consumed: consumed(Ioctl::Accept, reply.consumed, given)?,
-                token,
-                missing: size(reply.missing),
-                state: reply.state,
-                alert: (reply.alert_level != 0)
-                    .then_some((reply.alert_level, reply.alert_description)),
-            })
-        })
+        let parts = [request.as_bytes(), &alpn];
+        self.leg(Ioctl::Accept, &parts, input, limits::MAX_TOKEN)
     }
 
-    /// QUERY_SESSION: what was negotiated.
+    /// CONNECT: one client leg. The first one has no input: a client speaks first.
+    #[must_use]
+    pub fn connect(&self, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
+        let (request, name, alpn) = match connect_request(start, input) {
+            Ok(request) => request,
+            Err(error) => return fails(error),
+        };
+        let parts = [request.as_bytes(), name.as_bytes(), &alpn];
+        self.leg(Ioctl::Connect, &parts, input, limits::MAX_TOKEN)
+    }
+
+    /// QUERY_SESSION: what was negotiated, and with whom.
     #[must_use]
     pub fn query_session(&self, session: SessionId) -> Pending<Connection> {
-        let request = SessionRequest {
-            head: RequestHead::default(),
-            session: session.get(),
+        let request = session_request(session);
+        let driver = self.clone();
+        let ask = move |room| {
+            driver.call::<SessionReply>(Ioctl::QuerySession, &[request.as_bytes()], room)
         };
-        let reply = self.fixed::<SessionReply>(Ioctl::QuerySession, &request);
+        let first = ask(USUAL_CERTIFICATES);
         Box::pin(async move {
-            let reply = reply.await?;
+            let (mut reply, mut behind) = first.await?;
             secure(Ioctl::QuerySession, reply.head)?;
-            Ok(Connection::from(&reply))
+            let length = usize::try_from(reply.certificates_length).unwrap_or(usize::MAX);
+            // All of them or none are there.
+            if length > USUAL_CERTIFICATES {
+                (reply, behind) = ask(length.min(limits::MAX_PEER_CERTIFICATES)).await?;
+                secure(Ioctl::QuerySession, reply.head)?;
+            }
+            let certificates = certificates(&reply, &behind).ok_or(Error::Reply {
+                ioctl: Ioctl::QuerySession,
+                problem: "the peer's certificates are not whole",
+            })?;
+            Ok(Connection::new(&reply, certificates))
         })
     }
 
-    /// SEAL: makes one record of at most [`limits::MAX_PLAINTEXT`] bytes.
+    /// SEAL: makes as many records as it takes of at most [`limits::MAX_RECORDS`] bytes.
     #[must_use]
     pub fn seal(&self, session: SessionId, plaintext: &[u8]) -> Pending<Record> {
-        self.record(Ioctl::Seal, session, plaintext)
+        let room = limits::sealed_room(plaintext.len(), 0, OVERHEAD, limits::MAX_PLAINTEXT);
+        self.record(Ioctl::Seal, session, plaintext, room.unwrap_or(usize::MAX))
     }
 
-    /// UNSEAL: opens one record.
+    /// UNSEAL: opens as many records as there are in at most [`limits::MAX_RECORDS`] bytes.
     #[must_use]
-    pub fn unseal(&self, session: SessionId, record: &[u8]) -> Pending<Record> {
-        self.record(Ioctl::Unseal, session, record)
+    pub fn unseal(&self, session: SessionId, records: &[u8]) -> Pending<Record> {
+        self.record(Ioctl::Unseal, session, records, records.len())
     }
 
-    /// SHUTDOWN: makes the record that says close_notify. [`RecordOutcome::Failed`] means that this
-    /// Windows does not make one; the session is none the worse.
+    /// SHUTDOWN: makes the record that says close_notify.
+    /// [`RecordOutcome::Failed`](crate::RecordOutcome::Failed) means that this Windows does not make
+    /// one; the session is none the worse.
     #[must_use]
     pub fn shutdown(&self, session: SessionId) -> Pending<Record> {
-        let request = SessionRequest {
-            head: RequestHead::default(),
-            session: session.get(),
-        };
-        let reply = self.call::<RecordReply>(
+        self.records(
             Ioctl::Shutdown,
-            &[request.as_bytes()],
+            &[session_request(session).as_bytes()],
+            ALERT,
             limits::MAX_ALERT_RECORD,
-        );
-        Self::record_of(Ioctl::Shutdown, reply, ALERT)
+        )
     }
 
     /// CLOSE_SESSION: deletes the session and waits until it is gone.
     #[must_use]
     pub fn close(&self, session: SessionId) -> Pending<()> {
-        let request = SessionRequest {
-            head: RequestHead::default(),
-            session: session.get(),
-        };
-        let reply = self.fixed::<CloseReply>(Ioctl::CloseSession, &request);
+        let reply = self.fixed::<CloseReply>(Ioctl::CloseSession, &session_request(session));
         Box::pin(async move { secure(Ioctl::CloseSession, reply.await?.head) })
     }
 
     /// CLOSE_SESSION for those who cannot wait, such as a destructor.
     pub fn abandon(&self, session: SessionId) {
-        let request = SessionRequest {
-            head: RequestHead::default(),
-            session: session.get(),
-        };
         self.transport.post(
             Ioctl::CloseSession.code(),
-            request.as_bytes().to_vec(),
+            session_request(session).as_bytes().to_vec(),
             size_of::<CloseReply>(),
         );
     }
 
-    fn record(&self, ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Pending<Record> {
+    fn record(
+        &self,
+        ioctl: Ioctl,
+        session: SessionId,
+        bytes: &[u8],
+        room: usize,
+    ) -> Pending<Record> {
         let request = RecordRequest {
             head: RequestHead::default(),
             session: session.get(),
             length: length(bytes.len()),
-            reserved: 0,
+            reserved: [0; 3],
         };
-        let reply =
-            self.call::<RecordReply>(ioctl, &[request.as_bytes(), bytes], limits::MAX_RECORD);
-        Self::record_of(ioctl, reply, bytes.len())
-    }
-
-    /// Reads the reply of an IOCTL that was given so many bytes of payload.
-    fn record_of(
-        ioctl: Ioctl,
-        reply: Pending<(RecordReply, Vec<u8>)>,
-        given: usize,
-    ) -> Pending<Record> {
-        Box::pin(async move {
-            let (reply, rest) = reply.await?;
-            let outcome = match reply.outcome {
-                outcome::DATA => RecordOutcome::Data,
-                outcome::NEED_MORE => RecordOutcome::NeedMore,
-                outcome::RENEGOTIATE => RecordOutcome::Renegotiate,
-                outcome::PEER_CLOSED => RecordOutcome::PeerClosed,
-                outcome::FAILED => RecordOutcome::Failed,
-                _ => {
-                    return Err(Error::Reply {
-                        ioctl,
-                        problem: "unknown outcome",
-                    });
-                }
-            };
-            Ok(Record {
-                outcome,
-                status: SecurityStatus(reply.head.status),
-                consumed: consumed(ioctl, reply.consumed, given)?,
-                bytes: produced(ioctl, rest, reply.produced)?,
-            })
-        })
-    }
-
-    fn fixed<R: Payload>(
-        &self,
-        ioctl: Ioctl,
-        request: &(impl IntoBytes + Immutable),
-    ) -> Pending<R> {
-        let reply = self.call::<R>(ioctl, &[request.as_bytes()], 0);
-        Box::pin(async move { Ok(reply.await?.0) })
-    }
-
-    /// Sends one request and splits the reply into its structure and the bytes behind it.
-    fn call<R: Payload>(
-        &self,
-        ioctl: Ioctl,
-        parts: &[&[u8]],
-        room: usize,
-    ) -> Pending<(R, Vec<u8>)> {
-        let reply = self
-            .transport
-            .ioctl(ioctl.code(), parts.concat(), size_of::<R>() + room);
-        Box::pin(async move {
-            let mut reply = reply
-                .await
-                .map_err(|status| Error::Refused { ioctl, status })?;
-            let (structure, _) = R::read_from_prefix(&reply).map_err(|_| Error::Reply {
-                ioctl,
-                problem: "too short",
-            })?;
-            let (head, _) = ReplyHead::read_from_prefix(&reply).map_err(|_| Error::Reply {
-                ioctl,
-                problem: "too short",
-            })?;
-            if head.version != ABI_VERSION {
-                return Err(Error::Refused {
-                    ioctl,
-                    status: NtStatus::STATUS_REVISION_MISMATCH,
-                });
-            }
-            reply.drain(..size_of::<R>());
-            Ok((structure, reply))
-        })
+        self.records(ioctl, &[request.as_bytes(), bytes], bytes.len(), room)
     }
 }
 
 /// Bytes of an alert: level and description.
 const ALERT: usize = 2;
 
-/// A reply structure.
-trait Payload: FromBytes + KnownLayout + Immutable + Send + 'static {}
-impl<T: FromBytes + KnownLayout + Immutable + Send + 'static> Payload for T {}
+/// Most bytes that a record has around its data.
+const OVERHEAD: usize = limits::MAX_RECORD - limits::MAX_PLAINTEXT;
 
-fn secure(ioctl: Ioctl, head: ReplyHead) -> Result<(), Error> {
-    match SecurityStatus(head.status) {
-        SecurityStatus::SEC_E_OK => Ok(()),
-        status => Err(Error::Security { ioctl, status }),
+/// Room for the chain of certificates that most peers send.
+const USUAL_CERTIFICATES: usize = 8 * 1024;
+
+fn session_request(session: SessionId) -> SessionRequest {
+    SessionRequest {
+        head: RequestHead::default(),
+        session: session.get(),
     }
 }
 
-fn produced(ioctl: Ioctl, mut rest: Vec<u8>, produced: u32) -> Result<Vec<u8>, Error> {
-    let produced = size(produced);
-    if rest.len() < produced {
-        return Err(Error::Reply {
-            ioctl,
-            problem: "fewer bytes than it says",
-        });
+fn accept_request(start: Start<'_>, input: &[u8]) -> Result<(AcceptRequest, Vec<u8>), Error> {
+    let (session, new) = ids(start);
+    let alpn = alpn_list(new.map_or(&[], |new| new.alpn))?;
+    let request = AcceptRequest {
+        head: RequestHead::default(),
+        session,
+        credential: new.map_or(0, |new| new.credential.get()),
+        alpn_length: length(alpn.len()),
+        input_length: length(input.len()),
+        timeout_ms: milliseconds(new.and_then(|new| new.timeout)),
+        reserved: 0,
+    };
+    Ok((request, alpn))
+}
+
+fn connect_request<'a>(
+    start: Start<'a>,
+    input: &[u8],
+) -> Result<(ConnectRequest, &'a str, Vec<u8>), Error> {
+    let (session, new) = ids(start);
+    let alpn = alpn_list(new.map_or(&[], |new| new.alpn))?;
+    let name = new.map_or("", |new| new.server_name);
+    let request = ConnectRequest {
+        head: RequestHead::default(),
+        session,
+        credential: new.map_or(0, |new| new.credential.get()),
+        server_name_length: server_name(name)?,
+        alpn_length: length(alpn.len()),
+        input_length: length(input.len()),
+        timeout_ms: milliseconds(new.and_then(|new| new.timeout)),
+    };
+    Ok((request, name, alpn))
+}
+
+/// The session's id on the wire, and what is told of a new one.
+const fn ids(start: Start<'_>) -> (u64, Option<NewSession<'_>>) {
+    match start {
+        Start::Continue(session) => (session.get(), None),
+        Start::New(new) => (0, Some(new)),
     }
-    rest.truncate(produced);
-    Ok(rest)
 }
 
-fn consumed(ioctl: Ioctl, consumed: u32, given: usize) -> Result<usize, Error> {
-    let consumed = size(consumed);
-    if consumed > given {
-        return Err(Error::Reply {
-            ioctl,
-            problem: "consumed more than it was given",
-        });
-    }
-    Ok(consumed)
-}
-
-/// A length for the wire. Longer than 4 GiB is longer than anything the driver takes: it says so.
-fn length(length: usize) -> u32 {
-    u32::try_from(length).unwrap_or(u32::MAX)
-}
-
-fn size(length: u32) -> usize {
-    usize::try_from(length).unwrap_or(usize::MAX)
+fn fails<T: Send + 'static>(error: Error) -> Pending<T> {
+    Box::pin(std::future::ready(Err(error)))
 }

@@ -1,8 +1,14 @@
 //! Everything that can go wrong, with what to do about it.
 
-use crate::status::{alert_name, describe_nt_status, describe_security_status};
+use crate::{
+    Check,
+    status::{alert_name, describe_nt_status, describe_security_status},
+};
 use std::{fmt, io};
-use tlsgate_protocol::{ABI_VERSION, DEVICE_PATH, Ioctl, NtStatus, SecurityStatus};
+use tlsgate_protocol::{
+    ABI_VERSION, DEVICE_PATH, Ioctl, NtStatus, SecurityStatus,
+    limits::{MAX_CERTIFICATES, MAX_SERVER_NAME},
+};
 
 /// Why something could not be done.
 #[derive(Debug)]
@@ -52,8 +58,16 @@ pub enum Error {
     Thumbprint,
     /// The store's name is longer than the driver takes.
     StoreName,
+    /// More certificates than a credential may have.
+    Certificates,
+    /// The text is no server's name.
+    ServerName,
     /// A protocol name of the ALPN list is empty, or it or the list is too long.
     Alpn,
+    /// The client shows no certificate, and the server demands one.
+    NoClientCertificate,
+    /// The client's certificate is not good, or `None`: this Windows cannot tell whether it is.
+    ClientCertificate(Option<Check>),
 }
 
 impl fmt::Display for Error {
@@ -107,9 +121,28 @@ impl fmt::Display for Error {
                 "not a thumbprint; it has 40 hexadecimal digits, as `tlsgate cert list` prints them"
             ),
             Self::StoreName => write!(f, "the store's name is too long"),
+            Self::Certificates => write!(
+                f,
+                "too many certificates; a credential has at most {MAX_CERTIFICATES}"
+            ),
+            Self::ServerName => write!(
+                f,
+                "not a server's name; it is ASCII without spaces, and at most {MAX_SERVER_NAME} bytes"
+            ),
             Self::Alpn => write!(
                 f,
                 "not an ALPN list; a name has 1 to 255 bytes, and all together at most 1,024"
+            ),
+            Self::NoClientCertificate => write!(f, "the client shows no certificate"),
+            Self::ClientCertificate(Some(check)) => write!(
+                f,
+                "the client's certificate is not good: {} (chain errors 0x{:X})",
+                describe_security_status(check.result),
+                check.chain_errors
+            ),
+            Self::ClientCertificate(None) => write!(
+                f,
+                "this Windows does not tell whether the client's certificate is good"
             ),
         }
     }
@@ -143,6 +176,13 @@ impl From<Error> for io::Error {
             Error::Handshake { .. } | Error::Record(_) => {
                 Self::new(io::ErrorKind::InvalidData, error)
             }
+            Error::NoClientCertificate | Error::ClientCertificate(_) => {
+                Self::new(io::ErrorKind::PermissionDenied, error)
+            }
+            Error::Refused {
+                status: NtStatus::STATUS_IO_TIMEOUT,
+                ..
+            } => Self::new(io::ErrorKind::TimedOut, error),
             other => Self::other(other),
         }
     }

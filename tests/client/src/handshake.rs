@@ -1,22 +1,20 @@
-//! The server's handshake over any byte stream: bytes to ACCEPT, tokens to the peer.
+//! The handshake over any byte stream: bytes to the driver, tokens to the peer.
 
-use crate::{Driver, Error, Leg, Start, TlsStream, session::Session};
-use tlsgate_protocol::{CredentialId, SecurityStatus, limits};
+use crate::{
+    Driver, Error, Leg, NewSession, Start, TlsStream,
+    session::{Session, Side},
+};
+use tlsgate_protocol::{SecurityStatus, limits, payload::state};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Accepts a TLS connection on `stream`.
-///
-/// Dropping the future gives the handshake up: the pending request is cancelled and the session
-/// closed.
-///
-/// # Errors
-///
-/// The stream, the driver or the handshake failed. When it was the handshake, the alert that tells
-/// the peer has been sent, if there is one.
-pub async fn accept<S>(
+/// Bytes that are read from the peer at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Shakes hands on `stream`, as this side of it.
+pub async fn shake_hands<S>(
     driver: &Driver,
-    credential: CredentialId,
-    alpn: &[&[u8]],
+    side: Side,
+    new: NewSession<'_>,
     mut stream: S,
 ) -> Result<TlsStream<S>, Error>
 where
@@ -25,34 +23,36 @@ where
     let mut session: Option<Session> = None;
     // What the peer has sent and no leg has used up: always sent again in front of what comes next.
     let mut input = Vec::new();
-    loop {
+    // The client speaks first.
+    if side == Side::Server {
         read_more(&mut stream, &mut input).await?;
+    }
+    loop {
         loop {
-            let start = match &session {
-                Some(session) => Start::Continue(session.id()),
-                None => Start::New { credential, alpn },
-            };
+            let start = session
+                .as_ref()
+                .map_or(Start::New(new), |session| Start::Continue(session.id()));
             let offered = &input[..input.len().min(limits::MAX_INPUT)];
-            let leg = driver.accept(start, offered).await?;
+            let leg = side.leg(driver, start, offered).await?;
             if let (None, Some(id)) = (&session, leg.session) {
-                session = Some(Session::new(driver.clone(), id));
+                session = Some(Session::new(driver.clone(), id, side));
             }
             input.drain(..leg.consumed);
             send(&mut stream, &leg).await?;
-            match leg.status {
-                SecurityStatus::SEC_E_OK => {
+            match (leg.state, leg.status) {
+                (state::ESTABLISHED, _) => {
                     let session = session.ok_or(Error::Reply {
-                        ioctl: tlsgate_protocol::Ioctl::Accept,
+                        ioctl: side.ioctl(),
                         problem: "no session",
                     })?;
                     let connection = driver.query_session(session.id()).await?;
                     return Ok(TlsStream::new(stream, session, connection, input));
                 }
+                (_, SecurityStatus::SEC_E_INCOMPLETE_MESSAGE) => break,
+                (state::HANDSHAKING, _) if leg.consumed == 0 || input.is_empty() => break,
                 // More of the input can be used before the peer has to be heard.
-                SecurityStatus::SEC_I_CONTINUE_NEEDED if leg.consumed > 0 && !input.is_empty() => {}
-                SecurityStatus::SEC_I_CONTINUE_NEEDED
-                | SecurityStatus::SEC_E_INCOMPLETE_MESSAGE => break,
-                status => {
+                (state::HANDSHAKING, _) => {}
+                (_, status) => {
                     return Err(Error::Handshake {
                         status,
                         alert: leg.alert,
@@ -63,6 +63,7 @@ where
         if input.len() >= limits::MAX_INPUT {
             return Err(Error::TooMuchInput);
         }
+        read_more(&mut stream, &mut input).await?;
     }
 }
 
@@ -71,7 +72,7 @@ async fn read_more(
     stream: &mut (impl AsyncRead + Unpin),
     input: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    input.reserve(4096);
+    input.reserve(CHUNK);
     match stream.read_buf(input).await.map_err(Error::Stream)? {
         0 => Err(Error::Vanished),
         _ => Ok(()),

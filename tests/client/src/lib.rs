@@ -6,23 +6,37 @@
 //! * [`Transport`] carries one IOCTL. On Windows that is `Device`, which opens `\\.\TlsGate` for
 //!   overlapped I/O; in tests it is whatever stands in for the driver.
 //! * [`Driver`] has one function an IOCTL, from typed arguments to typed replies.
-//! * [`accept`] drives a server handshake over any byte stream and yields a [`TlsStream`], which
-//!   reads and writes application data like any other tokio stream.
+//! * [`TlsAcceptor`] and [`TlsConnector`] shake hands over any byte stream and yield a
+//!   [`TlsStream`], which reads and writes application data like any other tokio stream.
 //!
 //! ```no_run
 //! # async fn serve(driver: tlsgate_client::Driver, socket: tokio::net::TcpStream)
 //! #     -> Result<(), tlsgate_client::Error> {
-//! use tlsgate_client::{Certificate, Protocols, accept};
+//! use tlsgate_client::{Certificate, CredentialOptions, TlsAcceptor};
 //! let thumbprint = "00112233445566778899AABBCCDDEEFF00112233".parse()?;
-//! let credential = driver.acquire(&Certificate::machine(thumbprint), Protocols::ALL).await?;
-//! let stream = accept(&driver, credential, &[b"http/1.1"], socket).await?;
+//! let options = CredentialOptions::server(Certificate::machine(thumbprint));
+//! let credential = driver.acquire(&options).await?;
+//! let acceptor = TlsAcceptor::new(driver, credential).alpn(["http/1.1"]);
+//! let stream = acceptor.accept(socket).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! ```no_run
+//! # async fn connect(driver: tlsgate_client::Driver, socket: tokio::net::TcpStream)
+//! #     -> Result<(), tlsgate_client::Error> {
+//! use tlsgate_client::{CredentialOptions, TlsConnector};
+//! let credential = driver.acquire(&CredentialOptions::client()).await?;
+//! let stream = TlsConnector::new(driver, credential).connect("example.com", socket).await?;
 //! # Ok(()) }
 //! ```
 //!
 //! [`Error`] says which call failed, with which status, and what to do about it.
 
 mod buffer;
+mod call;
+mod connect;
 mod connection;
+mod credential;
 mod driver;
 mod error;
 mod handshake;
@@ -38,14 +52,15 @@ mod wakers;
 #[cfg(windows)]
 pub mod device;
 
-pub use connection::Connection;
+pub use connect::{ClientAuth, TlsAcceptor, TlsConnector};
+pub use connection::{Check, Connection};
+pub use credential::{CredentialOptions, Protocols, Revocation};
 #[cfg(windows)]
 pub use device::Device;
 pub use driver::{Driver, Pending};
 pub use error::Error;
-pub use handshake::accept;
 pub use reply::{Leg, Record, RecordOutcome};
-pub use request::{Certificate, Protocols, Start};
+pub use request::{Certificate, NewSession, Start};
 pub use status::{alert_name, describe_nt_status, describe_security_status};
 pub use stream::TlsStream;
 pub use thumbprint::Thumbprint;

@@ -21,30 +21,34 @@ pub struct Leg {
     pub alert: Option<(u8, u8)>,
 }
 
-/// The reply to SEAL and UNSEAL.
+/// The reply to SEAL, UNSEAL and SHUTDOWN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What the bytes are.
+    /// What became of the last record. What came of those before it is in `bytes` all the same.
     pub outcome: RecordOutcome,
-    /// The outcome as the security subsystem gave it.
+    /// The status of the last record, as the security subsystem gave it.
     pub status: SecurityStatus,
     /// Bytes of the input that are used up.
     pub consumed: usize,
-    /// A record, plaintext, or bytes for ACCEPT.
+    /// Records (SEAL, SHUTDOWN) or plaintext (UNSEAL).
     pub bytes: Vec<u8>,
+    /// With [`RecordOutcome::Renegotiate`]: what must go to ACCEPT or CONNECT next.
+    pub token: Vec<u8>,
+    /// With [`RecordOutcome::NeedMore`]: about how many more bytes are wanted, 0 if unknown.
+    pub missing: usize,
 }
 
-/// What became of a record.
+/// What became of the last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordOutcome {
-    /// `bytes` holds a record (SEAL) or plaintext (UNSEAL, possibly none).
+    /// All of the input is used up.
     Data,
-    /// The record is not whole yet; nothing was consumed.
+    /// The next record is not whole yet; nothing of it was consumed.
     NeedMore,
-    /// A post-handshake message: `bytes` must go to ACCEPT next.
+    /// A post-handshake message: the token must go to ACCEPT or CONNECT next.
     Renegotiate,
     /// The peer closed the session (`close_notify`).
     PeerClosed,
-    /// The record could not be processed; the session has failed.
+    /// It could not be made or processed; after SEAL and UNSEAL the session has failed.
     Failed,
 }

@@ -1,9 +1,10 @@
 //! What a program says to the driver.
 
 use crate::{Error, Thumbprint};
+use std::time::Duration;
 use tlsgate_protocol::{
     CredentialId, SessionId, limits,
-    payload::{CertificateReference, protocols, store_scope},
+    payload::{CertificateReference, store_scope},
 };
 
 /// Where a credential's certificate is.
@@ -48,27 +49,41 @@ impl Certificate {
     }
 }
 
-/// The protocol versions of a credential, a mask of [`protocols`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Protocols(pub u32);
-
-impl Protocols {
-    /// TLS 1.2 and TLS 1.3.
-    pub const ALL: Self = Self(protocols::ALL);
-}
-
 /// What a leg is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start<'a> {
     /// A session that does not exist yet.
-    New {
-        /// Its credential.
-        credential: CredentialId,
-        /// The application protocols offered, best first.
-        alpn: &'a [&'a [u8]],
-    },
+    New(NewSession<'a>),
     /// The next leg of this session.
     Continue(SessionId),
+}
+
+/// What a session starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewSession<'a> {
+    /// Its credential.
+    pub credential: CredentialId,
+    /// The DNS name of the server to connect to; empty when accepting, and where the credential
+    /// leaves the check to the caller.
+    pub server_name: &'a str,
+    /// The application protocols offered, best first.
+    pub alpn: &'a [&'a [u8]],
+    /// How long the handshake may take from its first leg on; `None` for the driver's default.
+    pub timeout: Option<Duration>,
+}
+
+impl NewSession<'_> {
+    /// One of this credential, without a name or application protocols, and the driver's default
+    /// time-out.
+    #[must_use]
+    pub const fn of(credential: CredentialId) -> Self {
+        Self {
+            credential,
+            server_name: "",
+            alpn: &[],
+            timeout: None,
+        }
+    }
 }
 
 /// The wire form of an ALPN list (RFC 7301 without its outer length).

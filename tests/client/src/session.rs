@@ -1,20 +1,49 @@
 //! One session, from the moment the driver has named it until it is closed.
 
-use crate::{Driver, Error};
-use tlsgate_protocol::SessionId;
+use crate::{Driver, Error, Leg, Pending, Start};
+use tlsgate_protocol::{Ioctl, SessionId};
+
+/// Which side of a connection a session is: which IOCTL its legs are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// It accepts.
+    Server,
+    /// It connects.
+    Client,
+}
+
+impl Side {
+    /// Sends a leg of this side.
+    pub fn leg(self, driver: &Driver, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
+        match self {
+            Self::Server => driver.accept(start, input),
+            Self::Client => driver.connect(start, input),
+        }
+    }
+
+    /// What its legs are.
+    pub const fn ioctl(self) -> Ioctl {
+        match self {
+            Self::Server => Ioctl::Accept,
+            Self::Client => Ioctl::Connect,
+        }
+    }
+}
 
 /// A session of the driver; closed when dropped.
 pub struct Session {
     driver: Driver,
     id: SessionId,
+    side: Side,
     open: bool,
 }
 
 impl Session {
-    pub(crate) const fn new(driver: Driver, id: SessionId) -> Self {
+    pub(crate) const fn new(driver: Driver, id: SessionId, side: Side) -> Self {
         Self {
             driver,
             id,
+            side,
             open: true,
         }
     }
@@ -26,6 +55,11 @@ impl Session {
 
     pub(crate) const fn id(&self) -> SessionId {
         self.id
+    }
+
+    /// Sends its next leg.
+    pub(crate) fn leg(&self, input: &[u8]) -> Pending<Leg> {
+        self.side.leg(&self.driver, Start::Continue(self.id), input)
     }
 
     /// Closes it and waits until it is gone.

@@ -51,7 +51,24 @@ const fn meaning(status: SecurityStatus) -> &'static str {
         SecurityStatus::SEC_E_UNTRUSTED_ROOT => "the peer's certificate has no trusted root",
         SecurityStatus::SEC_E_CERT_EXPIRED => "the certificate has expired",
         SecurityStatus::SEC_E_CERT_UNKNOWN => "the certificate could not be processed",
-        SecurityStatus::SEC_E_WRONG_PRINCIPAL => "the certificate is for another name",
+        SecurityStatus::SEC_E_WRONG_PRINCIPAL | SecurityStatus::CERT_E_CN_NO_MATCH => {
+            "the certificate is for another name"
+        }
+        SecurityStatus::SEC_I_INCOMPLETE_CREDENTIALS => {
+            "the server wants a client certificate, and the credential has none that fits"
+        }
+        SecurityStatus::SEC_E_LOGON_DENIED => "the peer refused the certificate",
+        SecurityStatus::CRYPT_E_REVOKED => "the certificate has been revoked",
+        SecurityStatus::CRYPT_E_NO_REVOCATION_CHECK => {
+            "the certificate names no revocation information"
+        }
+        SecurityStatus::CRYPT_E_REVOCATION_OFFLINE => {
+            "the revocation information could not be reached"
+        }
+        SecurityStatus::CERT_E_EXPIRED => "the certificate is not valid now",
+        SecurityStatus::CERT_E_UNTRUSTEDROOT => "the certificate's root is not trusted",
+        SecurityStatus::CERT_E_CHAINING => "no chain from the certificate to a root was found",
+        SecurityStatus::CERT_E_WRONG_USAGE => "the certificate is not for this use",
         _ => "",
     }
 }
@@ -79,6 +96,11 @@ const fn advice(status: NtStatus) -> &'static str {
         NtStatus::STATUS_INVALID_DEVICE_STATE => "the session's state does not allow this",
         NtStatus::STATUS_NOT_FOUND => "this handle has no such session or credential",
         NtStatus::STATUS_DEVICE_BUSY => "the session is in use by another request",
+        NtStatus::STATUS_IO_TIMEOUT => "its time has run out",
+        NtStatus::STATUS_NOT_SUPPORTED => {
+            "an administrator has switched this function off in the service's Parameters"
+        }
+        NtStatus::STATUS_RETRY => "too many handshakes have failed lately: come again in a moment",
         _ => "",
     }
 }

@@ -1,7 +1,7 @@
-//! Application data over an established session: every read an UNSEAL, every write a SEAL.
+//! Application data over an established session: reads by UNSEAL, writes by SEAL.
 
 use crate::{
-    Connection, Error, Leg, Pending, Record, RecordOutcome, Start,
+    Connection, Error, Leg, Pending, Record, RecordOutcome,
     buffer::Buffer,
     session::Session,
     wakers::{Half, Wakers},
@@ -12,16 +12,25 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tlsgate_protocol::{SecurityStatus, SessionId, limits};
+use tlsgate_protocol::{SecurityStatus, SessionId, limits, payload::state};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes of a record's header (RFC 8446, section 5.1).
 const RECORD_HEADER: usize = 5;
 
+/// Most bytes that one SEAL gets, and that are read from the peer at once: an IOCTL costs more than a
+/// record, but all of it is copied twice.
+const AT_ONCE: usize = 64 * 1024;
+
 /// A TLS connection.
 ///
-/// A write is taken into one record and counts as written when the record is being made; flush to
-/// know that it is on its way, as with any buffered writer. Dropping the stream closes the session.
+/// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
+/// the records are being made; flush to know that they are on their way, as with any buffered
+/// writer. Dropping the stream closes the session.
+///
+/// Of SEAL and UNSEAL only one is on its way at a time: an UNSEAL may meet a post-handshake message,
+/// and then nothing can be sealed before a leg has seen it (documentation of `DecryptMessage
+/// (Schannel)`).
 pub struct TlsStream<S> {
     stream: S,
     session: Session,
@@ -49,14 +58,14 @@ enum Closing {
 
 /// What the reading half is about.
 enum Reading {
-    /// Ready to unseal the next record, as soon as it is whole.
+    /// Ready to unseal the next records, as soon as one is whole.
     Idle,
     /// Waits for UNSEAL.
     Unsealing(Pending<Record>),
-    /// Must give `usize` bytes of ciphertext to ACCEPT as soon as no SEAL is on its way: a leg has
-    /// the context for itself.
+    /// Must give `usize` bytes of ciphertext to a leg as soon as no SEAL is on its way: a leg has the
+    /// context for itself.
     BeforeLeg(usize),
-    /// Waits for ACCEPT.
+    /// Waits for ACCEPT or CONNECT.
     InLeg(Pending<Leg>),
     /// The leg wants more bytes than there are.
     LegNeedsMore,
@@ -117,20 +126,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Moves the reading half until there is plaintext or nothing more will come.
     fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.plaintext.is_empty() {
-            match &mut self.reading {
-                Reading::Idle => match whole_record(&self.ciphertext) {
-                    Some(length) => {
-                        let record = &self.ciphertext[..length];
-                        let unsealing = self.session.driver().unseal(self.session.id(), record);
+            match &self.reading {
+                Reading::Idle => match whole_records(&self.ciphertext) {
+                    0 => ready!(self.poll_ciphertext(cx))?,
+                    length => {
+                        ready!(self.poll_seal(cx))?;
+                        let records = &self.ciphertext[..length];
+                        let unsealing = self.session.driver().unseal(self.session.id(), records);
                         self.reading = Reading::Unsealing(unsealing);
                     }
-                    None => ready!(self.poll_ciphertext(cx))?,
                 },
-                Reading::Unsealing(reply) => {
-                    let record = ready!(reply.as_mut().poll(cx));
-                    self.reading = Reading::Idle;
-                    self.unsealed(record?);
-                }
+                Reading::Unsealing(_) => ready!(self.poll_unseal(cx))?,
                 Reading::BeforeLeg(_) | Reading::InLeg(_) => ready!(self.poll_leg(cx))?,
                 Reading::LegNeedsMore => {
                     ready!(self.poll_ciphertext(cx))?;
@@ -150,7 +156,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Reads more bytes from the peer.
     fn poll_ciphertext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut chunk = [0; 4096];
+        let mut chunk = vec![0; AT_ONCE];
         let mut buffer = ReadBuf::new(&mut chunk);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
@@ -161,32 +167,39 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    fn unsealed(&mut self, record: Record) {
+    /// Waits for the records that are being opened; ready when there are none.
+    fn poll_unseal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Reading::Unsealing(reply) = &mut self.reading else {
+            return Poll::Ready(Ok(()));
+        };
+        let record = ready!(reply.as_mut().poll(cx));
+        self.reading = Reading::Idle;
+        let record = record?;
         self.ciphertext.drain(..record.consumed);
-        match record.outcome {
-            RecordOutcome::Data => self.plaintext = Buffer::from(record.bytes),
-            // The record was whole by its own length: the driver wants what cannot come.
-            RecordOutcome::NeedMore => self.reading = Reading::Failed(record.status),
+        // What came before the last record is data whatever the last one is.
+        self.plaintext = Buffer::from(record.bytes);
+        self.reading = match record.outcome {
+            // Whole by its own length, and still the driver wants what cannot come.
+            RecordOutcome::NeedMore if record.consumed == 0 => Reading::Failed(record.status),
+            RecordOutcome::Data | RecordOutcome::NeedMore => Reading::Idle,
             RecordOutcome::Renegotiate => {
-                let length = record.bytes.len();
-                self.ciphertext.splice(..0, record.bytes);
-                self.reading = Reading::BeforeLeg(length);
+                let length = record.token.len();
+                self.ciphertext.splice(..0, record.token);
+                Reading::BeforeLeg(length)
             }
-            RecordOutcome::PeerClosed => self.reading = Reading::Closed,
-            RecordOutcome::Failed => {
-                self.outgoing.append(&record.bytes);
-                self.reading = Reading::Failed(record.status);
-            }
-        }
+            RecordOutcome::PeerClosed => Reading::Closed,
+            RecordOutcome::Failed => Reading::Failed(record.status),
+        };
+        Poll::Ready(Ok(()))
     }
 
     /// Moves a post-handshake leg; ready when there is none.
     fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Reading::BeforeLeg(length) = self.reading {
             ready!(self.poll_seal(cx))?;
-            let length = length.min(limits::MAX_INPUT);
-            let (driver, id) = (self.session.driver(), self.session.id());
-            let leg = driver.accept(Start::Continue(id), &self.ciphertext[..length]);
+            let leg = self
+                .session
+                .leg(&self.ciphertext[..length.min(limits::MAX_INPUT)]);
             self.reading = Reading::InLeg(leg);
         }
         let Reading::InLeg(reply) = &mut self.reading else {
@@ -197,17 +210,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let leg = leg?;
         self.ciphertext.drain(..leg.consumed);
         self.outgoing.append(&leg.token);
-        self.reading = match leg.status {
-            SecurityStatus::SEC_E_OK => Reading::Idle,
-            SecurityStatus::SEC_I_CONTINUE_NEEDED
-                if leg.consumed > 0 && !self.ciphertext.is_empty() =>
-            {
+        self.reading = match (leg.state, leg.status) {
+            (state::FAILED, status) => Reading::Failed(status),
+            (_, SecurityStatus::SEC_E_OK) => Reading::Idle,
+            (_, SecurityStatus::SEC_E_INCOMPLETE_MESSAGE) => Reading::LegNeedsMore,
+            _ if leg.consumed > 0 && !self.ciphertext.is_empty() => {
                 Reading::BeforeLeg(self.ciphertext.len())
             }
-            SecurityStatus::SEC_I_CONTINUE_NEEDED | SecurityStatus::SEC_E_INCOMPLETE_MESSAGE => {
-                Reading::LegNeedsMore
-            }
-            status => Reading::Failed(status),
+            _ => Reading::LegNeedsMore,
         };
         // The answer need not wait for the next write.
         match self.poll_outgoing(cx) {
@@ -216,7 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
-    /// Waits for the record that is being made; ready when there is none.
+    /// Waits for the records that are being made; ready when there are none.
     fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(reply) = &mut self.sealing else {
             return Poll::Ready(Ok(()));
@@ -269,9 +279,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Everything that must be over before a new record may be begun.
+    /// Everything that must be over before new records may be begun.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_seal(cx))?;
+        ready!(self.poll_unseal(cx))?;
         while matches!(self.reading, Reading::BeforeLeg(_) | Reading::InLeg(_)) {
             ready!(self.poll_leg(cx))?;
         }
@@ -305,10 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
-        let length = data
-            .len()
-            .min(limits::MAX_PLAINTEXT)
-            .min(self.connection.maximum_message.max(1));
+        let length = data.len().min(AT_ONCE);
         self.sealing = Some(
             self.session
                 .driver()
@@ -334,13 +342,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     }
 }
 
-/// The length of the first record, once it is whole. One that claims to be longer than a record can
-/// be counts as whole at the longest: the driver refuses it.
-fn whole_record(bytes: &[u8]) -> Option<usize> {
-    let length = bytes.get(3..RECORD_HEADER)?;
-    let body = usize::from(u16::from_be_bytes([length[0], length[1]]));
-    let whole = (RECORD_HEADER + body).min(limits::MAX_RECORD);
-    (bytes.len() >= whole).then_some(whole)
+/// The length of the whole records at the front, as many as one UNSEAL takes. One that claims to be
+/// longer than a record can be counts as whole at the longest: the driver refuses it.
+fn whole_records(bytes: &[u8]) -> usize {
+    let mut whole = 0;
+    loop {
+        let Some(&[_, _, _, high, low]) = bytes[whole..].first_chunk::<RECORD_HEADER>() else {
+            return whole;
+        };
+        let body = usize::from(u16::from_be_bytes([high, low]));
+        let end = whole + (RECORD_HEADER + body).min(limits::MAX_RECORD);
+        if end > bytes.len() || end > limits::MAX_RECORDS {
+            return whole;
+        }
+        whole = end;
+    }
 }
 
 #[cfg(test)]
@@ -349,17 +365,27 @@ mod tests {
 
     #[test]
     fn a_record_is_whole_at_its_own_length() {
-        assert_eq!(whole_record(&[23, 3, 3, 0]), None);
-        assert_eq!(whole_record(&[23, 3, 3, 0, 1]), None);
-        assert_eq!(whole_record(&[23, 3, 3, 0, 1, 9, 23]), Some(6));
+        assert_eq!(whole_records(&[]), 0);
+        assert_eq!(whole_records(&[23, 3, 3, 0]), 0);
+        assert_eq!(whole_records(&[23, 3, 3, 0, 1]), 0);
+        assert_eq!(whole_records(&[23, 3, 3, 0, 1, 9, 23]), 6);
+        assert_eq!(whole_records(&[23, 3, 3, 0, 1, 9, 23, 3, 3, 0, 0, 23]), 11);
     }
 
     #[test]
     fn an_impossible_record_is_whole_at_the_longest() {
         let mut bytes = vec![23, 3, 3, 0xFF, 0xFF];
         bytes.resize(limits::MAX_RECORD - 1, 0);
-        assert_eq!(whole_record(&bytes), None);
+        assert_eq!(whole_records(&bytes), 0);
         bytes.push(0);
-        assert_eq!(whole_record(&bytes), Some(limits::MAX_RECORD));
+        assert_eq!(whole_records(&bytes), limits::MAX_RECORD);
+    }
+
+    #[test]
+    fn no_more_than_one_unseal_takes() {
+        let record = [&[23, 3, 3, 0x40, 0][..], &[0; 0x4000]].concat();
+        let many = record.repeat(80);
+        let most = limits::MAX_RECORDS / record.len() * record.len();
+        assert_eq!(whole_records(&many), most);
     }
 }

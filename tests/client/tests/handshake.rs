@@ -1,11 +1,11 @@
-//! The handshake over any stream, against a TLS client that is not ours.
+//! The server's handshake over any stream, against a TLS client that is not ours.
 
 mod common;
 
 use common::{Lab, server_name, trickle::Trickle};
 use rustls::version::{TLS12, TLS13};
 use std::io::ErrorKind;
-use tlsgate_client::{Error, accept, protocol::SecurityStatus};
+use tlsgate_client::{Error, protocol::SecurityStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 #[tokio::test]
@@ -18,10 +18,9 @@ async fn both_versions_in_pieces_of_every_size() {
                 stream: server,
                 size,
             };
-            let alpn: &[&[u8]] = &[b"h2", b"http/1.1"];
             let (client, server) = tokio::join!(
-                lab.connector().connect(server_name(), client),
-                accept(&lab.driver, lab.credential, alpn, server),
+                lab.client().connect(server_name(), client),
+                lab.acceptor.accept(server),
             );
             let (client, server) = (client.unwrap(), server.unwrap());
             assert_eq!(client.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -45,10 +44,7 @@ async fn what_is_not_tls_gets_an_alert_and_no_session_stays() {
     let lab = Lab::new(&TLS13).await;
     let (mut client, server) = duplex(1024);
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
-    let error = accept(&lab.driver, lab.credential, &[], server)
-        .await
-        .err()
-        .unwrap();
+    let error = lab.acceptor.accept(server).await.err().unwrap();
     let Error::Handshake {
         status,
         alert: Some(_),
@@ -66,10 +62,11 @@ async fn what_is_not_tls_gets_an_alert_and_no_session_stays() {
 #[tokio::test]
 async fn no_common_application_protocol_is_told_to_both_sides() {
     let lab = Lab::new(&TLS13).await;
+    let acceptor = lab.acceptor.clone().alpn(["h2"]);
     let (client, server) = duplex(1024);
     let (client, server) = tokio::join!(
-        lab.connector().connect(server_name(), client),
-        accept(&lab.driver, lab.credential, &[b"h2"], server),
+        lab.client().connect(server_name(), client),
+        acceptor.accept(server),
     );
     let server = server.err().unwrap();
     assert!(
@@ -91,12 +88,12 @@ async fn a_peer_that_vanishes_leaves_no_session() {
     let lab = Lab::new(&TLS13).await;
     let (client, server) = duplex(64 * 1024);
     let client = async {
-        let connector = lab.connector();
+        let connector = lab.client();
         let mut connecting = Box::pin(connector.connect(server_name(), client));
         // One poll sends the ClientHello; then the client is gone.
         assert!(poll_once(&mut connecting).await.is_none());
     };
-    let ((), server) = tokio::join!(client, accept(&lab.driver, lab.credential, &[], server));
+    let ((), server) = tokio::join!(client, lab.acceptor.accept(server));
     assert!(matches!(
         server.err().unwrap(),
         Error::Vanished | Error::Stream(_)
@@ -109,7 +106,7 @@ async fn giving_up_cancels_the_request() {
     let lab = Lab::new(&TLS13).await;
     let (mut client, server) = duplex(1024);
     client.write_all(&[22, 3, 1]).await.unwrap();
-    let mut accepting = Box::pin(accept(&lab.driver, lab.credential, &[], server));
+    let mut accepting = Box::pin(lab.acceptor.accept(server));
     assert!(poll_once(&mut accepting).await.is_none());
     assert_eq!(lab.fake.cancelled(), 0);
     drop(accepting);
@@ -128,7 +125,7 @@ async fn endless_handshake_bytes_are_not_hoarded() {
         }
     };
     let (flood, server): (std::io::Result<()>, _) =
-        tokio::join!(flood, accept(&lab.driver, lab.credential, &[], server));
+        tokio::join!(flood, lab.acceptor.accept(server));
     assert_eq!(flood.unwrap_err().kind(), ErrorKind::BrokenPipe);
     assert!(matches!(server.err().unwrap(), Error::TooMuchInput));
 }
@@ -140,10 +137,8 @@ async fn an_alpn_list_that_cannot_be_is_refused_before_the_driver_is_asked() {
     for list in [&[&b""[..]][..], &[&long[..]], &[&long[..255]; 5]] {
         let (mut client, server) = duplex(1024);
         client.write_all(&[22]).await.unwrap();
-        let error = accept(&lab.driver, lab.credential, list, server)
-            .await
-            .err()
-            .unwrap();
+        let acceptor = lab.acceptor.clone().alpn(list.iter().copied());
+        let error = acceptor.accept(server).await.err().unwrap();
         assert!(matches!(error, Error::Alpn), "{error}");
     }
 }

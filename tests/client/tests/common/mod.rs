@@ -4,56 +4,84 @@
 
 mod fake;
 mod reply;
+mod session;
 pub mod trickle;
 
 pub use fake::Fake;
 
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
-    pki_types::{PrivateKeyDer, ServerName},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
 };
+use session::Configs;
 use std::sync::Arc;
-use tlsgate_client::{Certificate, Driver, Protocols, Thumbprint, protocol::CredentialId};
-use tokio_rustls::TlsConnector;
+use tlsgate_client::{
+    Certificate, CredentialOptions, Driver, Thumbprint, TlsAcceptor, TlsConnector,
+};
 
-/// A fake driver with one credential, and a client that trusts its certificate.
+/// A fake driver with a credential of each role, and peers: both sides trust the same certificate.
 pub struct Lab {
     pub fake: Fake,
     pub driver: Driver,
-    pub credential: CredentialId,
+    /// The driver's.
+    pub acceptor: TlsAcceptor,
+    /// The driver's.
+    pub connector: TlsConnector,
+    pub certificate: CertificateDer<'static>,
     client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
 }
 
 impl Lab {
-    /// Both sides speak this version only.
+    /// All sides speak this version only.
     pub async fn new(version: &'static SupportedProtocolVersion) -> Self {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self::named(version, vec!["localhost".to_owned()]).await
+    }
+
+    /// The same with these names in the certificate.
+    pub async fn named(version: &'static SupportedProtocolVersion, names: Vec<String>) -> Self {
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let certificate = made.cert.der().clone();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-        let server = ServerConfig::builder_with_protocol_versions(&[version])
+        let mut server = ServerConfig::builder_with_protocol_versions(&[version])
             .with_no_client_auth()
-            .with_single_cert(vec![made.cert.der().clone()], key)
+            .with_single_cert(vec![certificate.clone()], key)
             .unwrap();
         let mut roots = RootCertStore::empty();
-        roots.add(made.cert.der().clone()).unwrap();
+        roots.add(certificate.clone()).unwrap();
         let mut client = ClientConfig::builder_with_protocol_versions(&[version])
             .with_root_certificates(roots)
             .with_no_client_auth();
-        client.alpn_protocols = vec![b"http/1.1".to_vec()];
 
-        let fake = Fake::new(server);
+        let fake = Fake::new(Configs {
+            server: server.clone(),
+            client: client.clone(),
+        });
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
         let driver = Driver::new(fake.clone());
-        let certificate = Certificate::machine(Thumbprint([7; 20]));
-        let credential = driver.acquire(&certificate, Protocols::ALL).await.unwrap();
+        let options = CredentialOptions::server(Certificate::machine(Thumbprint([7; 20])));
+        let serving = driver.acquire(&options).await.unwrap();
+        let connecting = driver.acquire(&CredentialOptions::client()).await.unwrap();
         Self {
+            acceptor: TlsAcceptor::new(driver.clone(), serving).alpn(["h2", "http/1.1"]),
+            connector: TlsConnector::new(driver.clone(), connecting).alpn(["h2", "http/1.1"]),
             fake,
             driver,
-            credential,
+            certificate,
             client: Arc::new(client),
+            server: Arc::new(server),
         }
     }
 
-    pub fn connector(&self) -> TlsConnector {
-        TlsConnector::from(Arc::clone(&self.client))
+    /// A client that is not ours.
+    pub fn client(&self) -> tokio_rustls::TlsConnector {
+        tokio_rustls::TlsConnector::from(Arc::clone(&self.client))
+    }
+
+    /// A server that is not ours.
+    pub fn server(&self) -> tokio_rustls::TlsAcceptor {
+        tokio_rustls::TlsAcceptor::from(Arc::clone(&self.server))
     }
 }
 

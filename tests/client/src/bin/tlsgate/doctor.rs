@@ -35,7 +35,7 @@ fn print_version(version: &VersionReply) {
     println!("limits:");
     println!("  bytes of TLS stream a leg    {}", version.largest_input);
     println!("  bytes of a leg's reply       {}", version.largest_reply);
-    println!("  bytes of a record            {}", version.largest_record);
+    println!("  bytes of a SEAL or UNSEAL    {}", version.largest_records);
     println!("optional functions of ksecdd.sys:");
     let present = version.optional_exports & exports::REQUIRES_NOTIFY != 0;
     println!(

@@ -60,8 +60,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tlsgate_client::protocol::SecurityStatus;
-    use tlsgate_client::protocol::payload::ReplyHead;
+    use zerocopy::FromZeros;
 
     fn example(alpn: &[u8]) -> Vec<(&'static str, String)> {
         let connection = Connection {
@@ -69,19 +68,10 @@ mod tests {
             cipher_suite: 0x1302,
             alpn: Some(alpn.to_vec()),
             state: 2,
-            maximum_message: 16_384,
+            ..Connection::default()
         };
-        let driver = VersionReply {
-            head: ReplyHead::new(SecurityStatus::SEC_E_OK),
-            major: 1,
-            minor: 2,
-            patch: 3,
-            reserved: 0,
-            largest_input: 0,
-            largest_reply: 0,
-            largest_record: 0,
-            optional_exports: 0,
-        };
+        let mut driver = VersionReply::new_zeroed();
+        (driver.major, driver.minor, driver.patch) = (1, 2, 3);
         facts(&connection, &driver)
     }
 

@@ -10,8 +10,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io::Write, net::SocketAddr, sync::Arc, time::Duration};
 use tlsgate_client::{
-    Certificate, Driver, Error, Protocols, accept,
-    protocol::{CredentialId, payload::VersionReply},
+    Certificate, CredentialOptions, Driver, Error, TlsAcceptor, protocol::payload::VersionReply,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -21,10 +20,8 @@ use tokio::{
 
 /// What every connection needs.
 struct Server {
-    driver: Driver,
+    acceptor: TlsAcceptor,
     version: VersionReply,
-    credential: CredentialId,
-    alpn: Vec<String>,
     handshake_limit: Duration,
 }
 
@@ -36,7 +33,7 @@ pub async fn run(driver: &Driver, options: &cli::Serve) -> Result<()> {
     };
     let version = driver.version().await?;
     let credential = driver
-        .acquire(&certificate, Protocols::ALL)
+        .acquire(&CredentialOptions::server(certificate))
         .await
         .with_context(|| format!("no credential from certificate {}", options.cert))?;
     let listener = TcpListener::bind(options.listen)
@@ -44,10 +41,8 @@ pub async fn run(driver: &Driver, options: &cli::Serve) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     announce(listener.local_addr()?)?;
     let server = Arc::new(Server {
-        driver: driver.clone(),
+        acceptor: TlsAcceptor::new(driver.clone(), credential).alpn(options.alpn.clone()),
         version,
-        credential,
-        alpn: options.alpn.clone(),
         handshake_limit: Duration::from_secs(options.handshake_limit),
     });
     let mut connections = JoinSet::new();
@@ -92,8 +87,7 @@ impl Server {
     /// HTTP exchange ends is the client's choice.
     async fn connection(&self, socket: TcpStream) -> Result<(), Error> {
         socket.set_nodelay(true).map_err(Error::Stream)?;
-        let alpn: Vec<&[u8]> = self.alpn.iter().map(String::as_bytes).collect();
-        let handshake = accept(&self.driver, self.credential, &alpn, socket);
+        let handshake = self.acceptor.accept(socket);
         let stream = tokio::time::timeout(self.handshake_limit, handshake)
             .await
             .map_err(|_| Error::TooSlow)??;

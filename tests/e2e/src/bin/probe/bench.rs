@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tlsgate_client::{
-    Certificate, Device, Driver, Protocols, Thumbprint,
+    Certificate, CredentialOptions, Device, Driver, Thumbprint,
     device::Operation,
     protocol::{CredentialId, NtStatus, payload::StatisticsReply},
 };
@@ -55,8 +55,8 @@ impl Bench {
 
     /// The same on another handle.
     pub async fn credential_on(&self, driver: &Driver) -> Result<CredentialId> {
-        let certificate = Certificate::machine(self.thumbprint);
-        within(driver.acquire(&certificate, Protocols::ALL))
+        let options = CredentialOptions::server(Certificate::machine(self.thumbprint));
+        within(driver.acquire(&options))
             .await?
             .context("acquiring a credential")
     }

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Result, anyhow, ensure};
 use tlsgate_client::{
-    Certificate, Error, Protocols, Start,
+    Certificate, CredentialOptions, Error, NewSession, Start,
     protocol::{CredentialId, SecurityStatus, SessionId, payload::state},
 };
 use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function};
@@ -44,8 +44,8 @@ pub async fn refusals(bench: &mut Bench) -> Result<()> {
 async fn acquire(bench: &mut Bench, effect: Effect) -> Result<()> {
     let before = bench.statistics().await?;
     arm(bench, Function::SspiAcquireCredentialsHandleAsyncW, effect)?;
-    let certificate = Certificate::machine(bench.thumbprint);
-    let answer = within(bench.driver.acquire(&certificate, Protocols::ALL)).await?;
+    let options = CredentialOptions::server(Certificate::machine(bench.thumbprint));
+    let answer = within(bench.driver.acquire(&options)).await?;
     ensure!(
         matches!(answer, Err(Error::Security { status: WRONG, .. })),
         "ACQUIRE_CREDENTIAL: {answer:?}"
@@ -57,10 +57,7 @@ async fn first_leg(bench: &mut Bench, credential: CredentialId, effect: Effect) 
     let before = bench.statistics().await?;
     arm(bench, Function::SspiAcceptSecurityContextAsync, effect)?;
     let hello = tls::hello()?;
-    let start = Start::New {
-        credential,
-        alpn: &[],
-    };
+    let start = Start::New(NewSession::of(credential));
     let leg = within(bench.driver.accept(start, &hello)).await??;
     ensure!(
         leg.status == WRONG && leg.state == state::FAILED && leg.token.is_empty(),

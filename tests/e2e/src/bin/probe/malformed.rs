@@ -11,7 +11,7 @@ use tlsgate_client::protocol::{
     CredentialId, Ioctl, NtStatus, SessionId, limits,
     payload::{
         AcceptRequest, AcquireRequest, CertificateReference, RecordRequest, ReleaseRequest,
-        RequestHead, SessionRequest,
+        RequestHead, SessionRequest, credential, role,
     },
 };
 
@@ -130,17 +130,55 @@ fn fields(
 fn in_acquire(good: &Request) -> Vec<(&'static str, Request)> {
     let head = |offset, value: u32| with(good, offset, &value.to_le_bytes());
     let certificate = |offset, value| head(CERTIFICATE + offset, value);
+    let role = offset_of!(AcquireRequest, role);
+    let flags = offset_of!(AcquireRequest, flags);
     let count = offset_of!(AcquireRequest, certificate_count);
+    let principal = offset_of!(AcquireRequest, principal_length);
     let scope = offset_of!(CertificateReference, store_scope);
     let name_length = offset_of!(CertificateReference, store_name_length);
     let reserved = CERTIFICATE + offset_of!(CertificateReference, reserved);
+    let mut named = good.clone();
+    named.input.push(b' ');
     vec![
-        ("role 0", head(offset_of!(AcquireRequest, role), 0)),
-        ("role 3", head(offset_of!(AcquireRequest, role), 3)),
+        ("role 0", head(role, 0)),
+        ("role 3", head(role, 3)),
         ("protocols", head(offset_of!(AcquireRequest, protocols), 4)),
-        ("no certificate", head(count, 0)),
-        ("two certificates", head(count, 2)),
-        ("reserved", head(offset_of!(AcquireRequest, reserved), 1)),
+        ("an unknown flag", head(flags, credential::ALL + 1)),
+        (
+            "two kinds of revocation check",
+            head(
+                flags,
+                credential::REVOCATION_END | credential::REVOCATION_CHAIN,
+            ),
+        ),
+        (
+            "revocation where the caller checks",
+            head(flags, credential::REVOCATION_END | credential::MANUAL_CHECK),
+        ),
+        (
+            "exceptions from no revocation check",
+            head(flags, credential::IGNORE_NO_REVOCATION),
+        ),
+        (
+            "a client that asks its clients",
+            with(
+                &head(flags, credential::REQUEST_CLIENT_CERTIFICATE),
+                role,
+                &role::CLIENT.to_le_bytes(),
+            ),
+        ),
+        (
+            "too many certificates",
+            head(count, more_than(limits::MAX_CERTIFICATES)),
+        ),
+        (
+            "too long a principal",
+            head(principal, more_than(limits::MAX_SERVER_NAME)),
+        ),
+        (
+            "a principal that is no name",
+            with(&named, principal, &1_u32.to_le_bytes()),
+        ),
         ("scope 0", certificate(scope, 0)),
         ("scope 3", certificate(scope, 3)),
         (
@@ -201,12 +239,12 @@ fn in_the_rest(credential: CredentialId, session: SessionId) -> Vec<(&'static st
         ("SEAL, reserved", number(&seal, reserved, 1)),
         ("UNSEAL, reserved", number(&unseal, reserved, 1)),
         (
-            "more plaintext than a record holds",
-            number(&seal, length, more_than(limits::MAX_PLAINTEXT)),
+            "more plaintext than a SEAL takes",
+            number(&seal, length, more_than(limits::MAX_RECORDS)),
         ),
         (
-            "more than a record",
-            number(&unseal, length, more_than(limits::MAX_RECORD)),
+            "more than an UNSEAL takes",
+            number(&unseal, length, more_than(limits::MAX_RECORDS)),
         ),
         ("SEAL of session 0", with(&seal, id, &[0; 8])),
         ("UNSEAL of session 0", with(&unseal, id, &[0; 8])),

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use tlsgate_client::{
-    Certificate, Device, Error, Protocols, Start,
+    Certificate, CredentialOptions, Device, Error, NewSession, Start,
     protocol::{NtStatus, SecurityStatus, payload::state},
 };
 use tlsgate_lab_control::ksecdd::Completion;
@@ -80,17 +80,17 @@ async fn round(bench: &mut Bench) -> Result<Round> {
         }) => return Ok(Round::Failed("open")),
         other => other.map(drop)?,
     }
-    let certificate = Certificate::machine(bench.thumbprint);
-    let credential = match within(driver.acquire(&certificate, Protocols::ALL)).await? {
+    let options = CredentialOptions::server(Certificate::machine(bench.thumbprint));
+    let credential = match within(driver.acquire(&options)).await? {
         Ok(credential) => credential,
         Err(error) => return scarce(&error, "acquire"),
     };
     let mut peer = tls::Peer::new()?;
     let hello = peer.take()?;
-    let start = Start::New {
-        credential,
+    let start = Start::New(NewSession {
         alpn: &[b"h2"],
-    };
+        ..NewSession::of(credential)
+    });
     let leg = match within(driver.accept(start, &hello)).await? {
         Ok(leg) => leg,
         Err(error) => return scarce(&error, "first leg"),

@@ -48,10 +48,13 @@ pub fn acquire(thumbprint: Thumbprint, store: &str) -> Request {
     }
     let head = AcquireRequest {
         head: RequestHead::default(),
+        replaces: 0,
         role: role::SERVER,
         protocols: 0,
+        flags: 0,
         certificate_count: 1,
-        reserved: 0,
+        principal_length: 0,
+        timeout_ms: 0,
     };
     let room = size_of::<AcquireReply>();
     request(
@@ -93,6 +96,8 @@ fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
         credential,
         alpn_length: length(alpn.len()),
         input_length: length(input.len()),
+        timeout_ms: 0,
+        reserved: 0,
     };
     let behind = [alpn, input].concat();
     request(Ioctl::Accept, &head, &behind, limits::LARGEST_REPLY)
@@ -118,7 +123,7 @@ pub fn record(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
         head: RequestHead::default(),
         session: session.get(),
         length: length(bytes.len()),
-        reserved: 0,
+        reserved: [0; 3],
     };
     let room = size_of::<RecordReply>() + limits::MAX_RECORD;
     request(ioctl, &head, bytes, room)

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 use tlsgate_client::{
-    Driver, RecordOutcome, Start,
+    Driver, NewSession, RecordOutcome, Start,
     protocol::{CredentialId, SessionId, payload::state},
 };
 
@@ -54,10 +54,10 @@ pub fn hello() -> Result<Vec<u8>> {
 /// A new session after its first leg.
 pub async fn begin(driver: &Driver, credential: CredentialId) -> Result<(SessionId, Peer)> {
     let mut peer = Peer::new()?;
-    let start = Start::New {
-        credential,
+    let start = Start::New(NewSession {
         alpn: &[b"h2"],
-    };
+        ..NewSession::of(credential)
+    });
     let hello = peer.take()?;
     let leg = within(driver.accept(start, &hello)).await??;
     ensure!(leg.state == state::HANDSHAKING, "the first leg: {leg:?}");
