@@ -12,6 +12,7 @@
 //! * [`session`]: handshaking, established, failed.
 //! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
 //!   be called back.
+//! * [`certificates`]: whether what Schannel tells of the peer adds up.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
@@ -39,6 +40,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod budget;
+pub mod certificates;
 pub mod exports;
 pub mod leg;
 pub mod quarantine;
