@@ -55,6 +55,7 @@ mod query;
 mod record;
 mod release;
 mod session;
+mod session_query;
 mod sspi;
 
 use core::ptr;
