@@ -29,7 +29,9 @@ impl Fake {
         let (header, rest) = record.split_at_mut(parts.header);
         let (data, trailer) = rest.split_at_mut(parts.data);
         header.fill(HEAD);
-        data.iter_mut().for_each(|byte| *byte ^= KEY);
+        for byte in data {
+            *byte ^= KEY;
+        }
         trailer.fill(TAIL);
         let left_out = (number % (self.shorter + 1)).min(parts.trailer);
         (SecurityStatus::SEC_E_OK, parts.room() - left_out)
