@@ -242,6 +242,27 @@ fn places_outside_the_record_are_not_believed() {
     }
 }
 
+#[test]
+fn where_no_data_lies_does_not_matter() {
+    let record = Span {
+        start: 0,
+        length: 20,
+    };
+    let result = Unsealed {
+        status: SecurityStatus::SEC_E_OK,
+        data: Some(Span {
+            start: usize::MAX,
+            length: 0,
+        }),
+        extra: None,
+        missing: None,
+    };
+    let mut unsealing = Unsealing::new(20);
+    assert_eq!(unsealing.unsealed(record, &result), None);
+    let summary = unsealing.summary();
+    assert_eq!((summary.outcome, summary.consumed), (outcome::DATA, 20));
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let bytes = || vec(any::<u8>(), 0..40);
     prop_oneof![
