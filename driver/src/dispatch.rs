@@ -8,7 +8,7 @@ use crate::{
     memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
-    pending, query, record, release,
+    pending, query, record, release, session_query,
 };
 use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role, payload::functions};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
@@ -97,7 +97,7 @@ fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outc
     match typed {
         Typed::QueryVersion => query::version(handle, request),
         Typed::QueryStatistics => query::statistics(handle, request),
-        Typed::QuerySession(id) => query::session(handle, request, *id),
+        Typed::QuerySession(id) => session_query::dispatch(handle, request, *id),
         Typed::Acquire(acquire) => acquire::dispatch(handle, request, acquire),
         Typed::Release(id) => release::dispatch(handle, request, *id),
         Typed::Accept(leg) => handshake::dispatch(handle, request, Role::Server, leg),

@@ -57,6 +57,7 @@ mod quota;
 mod record;
 mod release;
 mod session;
+mod session_query;
 mod sspi;
 mod trace;
 mod watch;

@@ -3,6 +3,7 @@
 //! The driver's rim makes the calls; this crate says which, and what their results mean:
 //!
 //! * [`record`]: is there a whole TLS record in the caller's bytes, and can it be TLS at all?
+//! * [`records`], [`sealing`], [`unsealing`]: many records a call, in place.
 //! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
 //! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
 //! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
@@ -14,6 +15,7 @@
 //!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
 //! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
 //! * [`histogram`]: how long legs take. [`event`]: what is traced.
+//! * [`certificates`]: whether what Schannel tells of the peer adds up.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
@@ -41,6 +43,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod budget;
+pub mod certificates;
 pub mod event;
 pub mod exports;
 pub mod histogram;
@@ -49,15 +52,18 @@ pub mod quarantine;
 pub mod queue;
 pub mod rate;
 pub mod record;
+pub mod records;
 pub mod room;
 pub mod rundown;
 pub mod sddl;
+pub mod sealing;
 pub mod session;
 pub mod settings;
 pub mod slot;
 pub mod status;
 pub mod table;
 pub mod ticket;
+pub mod unsealing;
 pub mod usage;
 pub mod wheel;
 pub mod word;
