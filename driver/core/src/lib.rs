@@ -3,6 +3,7 @@
 //! The driver's rim makes the calls; this crate says which, and what their results mean:
 //!
 //! * [`record`]: is there a whole TLS record in the caller's bytes, and can it be TLS at all?
+//! * [`records`]: many records in one SEAL or UNSEAL, in place.
 //! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
 //! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
 //! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
@@ -48,6 +49,7 @@ pub mod quarantine;
 pub mod queue;
 pub mod rate;
 pub mod record;
+pub mod records;
 pub mod room;
 pub mod rundown;
 pub mod sddl;

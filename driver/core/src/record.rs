@@ -18,8 +18,8 @@ const APPLICATION_DATA: u8 = 23;
 /// What the front of the bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
-    /// At least one whole record.
-    Whole,
+    /// At least one whole record; the first has so many bytes, its header included.
+    Whole(usize),
     /// The start of one; so many bytes are missing at least.
     Partial(usize),
     /// Not TLS.
@@ -96,8 +96,9 @@ pub fn front(bytes: &[u8], place: Place) -> Front {
     if length == 0 && kind != APPLICATION_DATA {
         return Front::Refused(Alert::DECODE_ERROR);
     }
-    match length.saturating_add(HEADER).saturating_sub(bytes.len()) {
-        0 => Front::Whole,
+    let whole = length.saturating_add(HEADER);
+    match whole.saturating_sub(bytes.len()) {
+        0 => Front::Whole(whole),
         missing => Front::Partial(missing),
     }
 }
@@ -148,7 +149,7 @@ mod tests {
             bytes.resize(HEADER + length, 0);
             let cut = cut.min(bytes.len());
             match front(&bytes[..cut], Place::First) {
-                Front::Whole => prop_assert_eq!(cut, bytes.len()),
+                Front::Whole(whole) => prop_assert_eq!((cut, whole), (bytes.len(), bytes.len())),
                 Front::Partial(missing) => prop_assert!(missing >= 1 && cut + missing <= bytes.len()),
                 Front::Refused(alert) => prop_assert!(false, "{:?}", alert),
             }
