@@ -281,6 +281,26 @@ fn sent() -> impl Strategy<Value = Vec<Sent>> {
     proptest::collection::vec(one, 0..12)
 }
 
+/// The whole table, and a code that nobody documented.
+#[test]
+fn every_status_ends_a_walk_as_its_row_says() {
+    let stream = record_of(&Sent::Data(vec![1; 10]));
+    let unknown = status::row_of(SecurityStatus(0x0009_9999));
+    for row in status::TABLE.iter().chain([&unknown]) {
+        let mut walk = Unsealing::new(stream.len()).unwrap();
+        let result = RecordResult {
+            status: row.status,
+            data: Some((5, 5)),
+            extra: None,
+            missing: None,
+        };
+        match walk.after(&(0..stream.len()), &result).1 {
+            None => assert_eq!(row.record, RecordMeaning::Data, "{row:?}"),
+            Some(end) => assert_eq!((end.meaning, end.status), (row.record, row.status)),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn sealing_in_place_is_sealing_chunk_by_chunk(
