@@ -83,7 +83,7 @@ pub enum Admission {
 #[must_use]
 pub fn admit(input: &[u8], place: Place) -> Admission {
     match record::front(input, place) {
-        Front::Whole => Admission::Call,
+        Front::Whole(_) => Admission::Call,
         Front::Partial(missing) => Admission::Wait(Outcome {
             missing,
             ..Outcome::bare(SecurityStatus::SEC_E_INCOMPLETE_MESSAGE)
@@ -154,7 +154,7 @@ impl Leg {
                 if produced == 0
                     && progressed
                     && self.calls < MOST_CALLS
-                    && record::front(rest, Place::Later) == Front::Whole
+                    && matches!(record::front(rest, Place::Later), Front::Whole(_))
                 {
                     return Step::Again;
                 }

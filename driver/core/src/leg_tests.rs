@@ -142,6 +142,22 @@ fn plain_text_is_refused_without_a_call() {
     assert_eq!(admit(TWO, Place::First), Admission::Call);
 }
 
+/// The whole table, and a code that nobody documented.
+#[test]
+fn every_status_ends_a_leg_as_its_row_says() {
+    let unknown = status::row_of(SecurityStatus(0x0009_9999));
+    for row in status::TABLE.iter().chain([&unknown]) {
+        let step = Leg::new().after(TWO, &result(row.status, 5, None));
+        match step {
+            Step::Again => assert_eq!(row.leg, Meaning::Grow, "{row:?}"),
+            Step::Reply(outcome) => {
+                assert_eq!(outcome.becomes, row.leg_becomes, "{row:?}");
+                assert_eq!(outcome.status, row.status, "{row:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     /// Whatever ksecdd says, a leg ends, and its reply stays within its buffers.
     #[test]

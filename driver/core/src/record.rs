@@ -18,8 +18,8 @@ const APPLICATION_DATA: u8 = 23;
 /// What the front of the bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
-    /// At least one whole record.
-    Whole,
+    /// At least one whole record; the first has so many bytes, its header included.
+    Whole(usize),
     /// The start of one; so many bytes are missing at least.
     Partial(usize),
     /// Not TLS.
@@ -96,18 +96,11 @@ pub fn front(bytes: &[u8], place: Place) -> Front {
     if length == 0 && kind != APPLICATION_DATA {
         return Front::Refused(Alert::DECODE_ERROR);
     }
-    match length.saturating_add(HEADER).saturating_sub(bytes.len()) {
-        0 => Front::Whole,
+    let whole = length.saturating_add(HEADER);
+    match whole.saturating_sub(bytes.len()) {
+        0 => Front::Whole(whole),
         missing => Front::Partial(missing),
     }
-}
-
-/// The bytes of the record at the front, header included, as its header states them; `None` before
-/// the header is whole.
-#[must_use]
-pub fn stated_length(bytes: &[u8]) -> Option<usize> {
-    let &[_, _, _, high, low] = bytes.first_chunk::<HEADER>()?;
-    Some(HEADER.saturating_add(usize::from(u16::from_be_bytes([high, low]))))
 }
 
 #[cfg(test)]
@@ -156,7 +149,7 @@ mod tests {
             bytes.resize(HEADER + length, 0);
             let cut = cut.min(bytes.len());
             match front(&bytes[..cut], Place::First) {
-                Front::Whole => prop_assert_eq!(cut, bytes.len()),
+                Front::Whole(whole) => prop_assert_eq!((cut, whole), (bytes.len(), bytes.len())),
                 Front::Partial(missing) => prop_assert!(missing >= 1 && cut + missing <= bytes.len()),
                 Front::Refused(alert) => prop_assert!(false, "{:?}", alert),
             }

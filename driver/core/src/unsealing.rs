@@ -58,11 +58,10 @@ impl Unsealing {
         }
         let rest = bytes.get(self.consumed..self.length).unwrap_or_default();
         match record::front(rest, Place::Later) {
-            Front::Whole => {
+            Front::Whole(length) => {
                 let record = Span {
                     start: self.consumed,
-                    // Whole: its header is there.
-                    length: record::stated_length(rest).unwrap_or(0),
+                    length,
                 };
                 self.touched = record.end();
                 return Some(record);

@@ -1,6 +1,6 @@
 //! Deadlines of what waits: a timing wheel, and nothing that waits is walked over to find them.
 //!
-//! Times are in 100 ns units of unbiased interrupt time. A lap of the wheel has [`SLOTS`] ticks of
+//! Times are in 100 ns units of unbiased interrupt time. A lap of the wheel has 4096 ticks of
 //! [`TICK`]; an entry hangs in the slot of its tick. One that is due after this lap hangs in the
 //! slot that is visited last, and moves on from there. An entry may come late by a tick, never early.
 //!
