@@ -4,6 +4,7 @@
 pub mod faults;
 
 use crate::Remote;
+pub use crate::account::Account;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -63,10 +64,17 @@ pub struct Switches {
     pub presentation: Presentation,
     /// Whether the caller of an IOCTL impersonates, and how deep.
     pub caller: Caller,
+    /// Who the callers of opens and IOCTLs are.
+    pub account: Account,
+    /// Who those of some processes are instead, by the process's id.
+    pub accounts: BTreeMap<u32, Account>,
     /// The file name that the next opens carry; Wine cannot pass one.
     pub file_name: String,
     /// Lets this many pool allocations succeed, the one after them fail, and the rest succeed.
     pub fail_allocation_after: Option<u64>,
+    /// `WdfDriverOpenParametersRegistryKey` makes the key when there is none: the framework's published source
+    /// does (`fxdriverapikm.cpp`), its reference page does not say so.
+    pub makes_parameters_key: bool,
     /// Who listens to the driver's ETW provider, if anybody does.
     pub trace: Option<Trace>,
 }
@@ -79,8 +87,11 @@ impl Default for Switches {
             callback_irql: CallbackIrql::Dispatch,
             presentation: Presentation::OtherThread,
             caller: Caller::Primary,
+            account: Account::Administrator,
+            accounts: BTreeMap::new(),
             file_name: String::new(),
             fail_allocation_after: None,
+            makes_parameters_key: true,
             trace: None,
         }
     }
@@ -223,6 +234,8 @@ pub struct Report {
     pub completions: u64,
     /// Calls of `EvtRequestCancel`.
     pub cancellations: u64,
+    /// Opens that the device's security descriptor has denied.
+    pub denials: u64,
     /// ETW providers that are registered.
     pub providers: usize,
     /// Calls of `EtwWriteTransfer`, heard or not.

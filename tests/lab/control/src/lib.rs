@@ -4,6 +4,7 @@
 //! leaves the number in `<folder>/<module>.port`. A test calls [`Remote::connect`]. What can be
 //! asked of which stand-in is in [`kmdf`] and [`ksecdd`].
 
+mod account;
 pub mod kmdf;
 pub mod ksecdd;
 

@@ -1,7 +1,7 @@
 //! The stand-in's side of the tests' questions.
 
 use crate::{
-    bind, dispatch, etw,
+    bind, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
     object, pool, reference, request,
@@ -113,6 +113,7 @@ fn report() -> Report {
         ioctls: dispatch::arrived(),
         completions: request::completed(),
         cancellations: crate::cancel::called(),
+        denials: file::denials(),
         providers: etw::providers(),
         event_writes: etw::writes(),
     }

@@ -9,6 +9,7 @@ use crate::{
     handle::{Handle, Kind},
     layout::{NtStatus, ObjectAttributes},
     object::{self, Body, Ref, lock},
+    sddl::Sddl,
     stop::stop,
     wdm,
 };
@@ -16,12 +17,14 @@ use std::sync::{
     Mutex, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
-use windows_sys::Win32::Foundation::STATUS_SUCCESS;
+use windows_sys::Win32::Foundation::{STATUS_INVALID_PARAMETER, STATUS_SUCCESS};
 
 /// A control device.
 pub struct Device {
     wdm: OnceLock<wdm::Device>,
     link: Mutex<Option<Vec<u16>>>,
+    /// Who may open it.
+    pub security: Sddl,
     /// What the driver said about it.
     pub init: DeviceInit,
     /// The queue that takes what no other queue does.
@@ -68,7 +71,14 @@ pub fn create(
     if said.name.is_empty() {
         stop!("device-init", "a control device must have a name");
     }
+    // The framework hands the string on (`FxDevice::_CreateDevice`, `IoCreateDeviceSecure`): so the error
+    // is this function's. Which one it is, no document says.
+    let Some(security) = Sddl::parse(&said.sddl) else {
+        device_init::put_back(handle, said);
+        return STATUS_INVALID_PARAMETER;
+    };
     let body = Device {
+        security,
         wdm: OnceLock::new(),
         link: Mutex::new(None),
         init: said,

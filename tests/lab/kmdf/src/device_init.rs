@@ -22,7 +22,7 @@ const UNKNOWN_DEVICE: u32 = 0x22;
 pub struct DeviceInit {
     /// The device's name.
     pub name: Vec<u16>,
-    /// The security descriptor, which nothing here enforces.
+    /// The security descriptor.
     pub sddl: String,
     /// `FILE_DEVICE_...`
     pub kind: u32,

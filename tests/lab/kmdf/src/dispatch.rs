@@ -13,7 +13,7 @@ use crate::{
 };
 use std::sync::atomic::{AtomicU64, Ordering};
 use windows_sys::Win32::Foundation::{
-    STATUS_INVALID_DEVICE_REQUEST, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
+    STATUS_ACCESS_DENIED, STATUS_INVALID_DEVICE_REQUEST, STATUS_NO_SUCH_DEVICE, STATUS_SUCCESS,
 };
 
 static ARRIVED: AtomicU64 = AtomicU64::new(0);
@@ -47,6 +47,9 @@ fn refuse(irp: Irp, status: NtStatus) -> NtStatus {
 }
 
 fn create(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
+    if !file::may_open(device, stack.file, token::Caller::of_dispatch()) {
+        return refuse(irp, STATUS_ACCESS_DENIED);
+    }
     // A driver that is asked to unload, or has not finished initialising, lets nobody in.
     if !device.is_finished() || !unload::file_opening() {
         return refuse(irp, STATUS_NO_SUCH_DEVICE);
@@ -72,6 +75,9 @@ fn create(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
 fn device_control(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
     /// `METHOD_NEITHER`, the mask of the transfer type as well. 0 is METHOD_BUFFERED.
     const METHOD: u64 = 3;
+    if file::is_denied(stack.file) {
+        return refuse(irp, STATUS_ACCESS_DENIED);
+    }
     let Some(file) = file::of(stack.file) else {
         return refuse(irp, STATUS_INVALID_DEVICE_REQUEST);
     };

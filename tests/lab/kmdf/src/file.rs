@@ -7,11 +7,14 @@ use crate::{
     handle::{Handle, Kind},
     irql::PASSIVE,
     object::{self, Body, Ref, lock},
-    queue, request, unload, worker,
+    queue, request, token, unload, worker,
 };
 use std::{
-    collections::HashMap,
-    sync::{Condvar, LazyLock, Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{
+        Condvar, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// One open handle of a device.
@@ -45,6 +48,34 @@ impl Body for File {
 
 /// By `FILE_OBJECT`. Wine sends `IRP_MJ_CLOSE` before it reuses an address.
 static FILES: LazyLock<Mutex<HashMap<usize, Handle>>> = LazyLock::new(Mutex::default);
+
+/// `FILE_OBJECT`s whose open was denied. Wine tells the opener nothing and gives it a handle; so whatever it
+/// sends over it is denied, too.
+static DENIED: LazyLock<Mutex<HashSet<usize>>> = LazyLock::new(Mutex::default);
+static DENIALS: AtomicU64 = AtomicU64::new(0);
+
+/// Opens denied so far.
+pub fn denials() -> u64 {
+    DENIALS.load(Ordering::Relaxed)
+}
+
+/// Whether the device's security descriptor lets somebody in. Wine does not tell which access is asked for:
+/// reading and writing is what programs of the lab ask for.
+pub fn may_open(device: &Ref<Device>, wdm: usize, caller: token::Caller) -> bool {
+    /// `GENERIC_READ | GENERIC_WRITE`
+    const WANTED: u32 = 0xC000_0000;
+    let granted = device.security.grants(&caller.account().sids(), WANTED);
+    if !granted {
+        lock(&DENIED).insert(wdm);
+        DENIALS.fetch_add(1, Ordering::Relaxed);
+    }
+    granted
+}
+
+/// Whether the open of Wine's object was denied.
+pub fn is_denied(wdm: usize) -> bool {
+    lock(&DENIED).contains(&wdm)
+}
 
 /// Makes the framework's object for Wine's `FILE_OBJECT` at `wdm`.
 pub fn open(device: &Ref<Device>, wdm: usize, creator: u32) -> Ref<File> {
@@ -133,6 +164,7 @@ pub fn request_completed(file: &Ref<File>) {
 /// The last user handle was closed. Wine says so with `IRP_MJ_CLOSE`, whatever is pending; Windows
 /// sends `IRP_MJ_CLEANUP` first, and `IRP_MJ_CLOSE` when every request is completed.
 pub fn closed(wdm: usize) {
+    lock(&DENIED).remove(&wdm);
     let Some(file) = of(wdm) else { return };
     lock(&FILES).remove(&wdm);
     worker::submit(move || {

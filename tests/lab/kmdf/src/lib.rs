@@ -28,6 +28,10 @@ mod guard;
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod life;
 
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
+mod sddl;
+
 #[cfg(windows)]
 mod attributes;
 #[cfg(windows)]

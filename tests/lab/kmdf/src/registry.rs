@@ -2,7 +2,7 @@
 
 use crate::{
     attributes::Attributes,
-    bind,
+    bind, control,
     driver::{self, Driver},
     ffi::{In, Out, UnicodeString},
     handle::{Handle, Kind},
@@ -45,7 +45,12 @@ pub fn open_parameters(
         r"System\CurrentControlSet\Services\{}\Parameters",
         bind::service()
     );
-    if LOCAL_MACHINE.open(&path).is_err() {
+    let there = if control::switches().makes_parameters_key {
+        LOCAL_MACHINE.create(&path).is_ok()
+    } else {
+        LOCAL_MACHINE.open(&path).is_ok()
+    };
+    if !there {
         return STATUS_OBJECT_NAME_NOT_FOUND;
     }
     let attributes = Attributes::read(attributes);
@@ -59,27 +64,80 @@ pub fn close(handle: Handle) {
     object::dispose(handle);
 }
 
-fn value(handle: Handle, name: In<UnicodeString>) -> Option<windows_registry::Value> {
-    let key = object::find::<Key>(handle);
-    let name = name.need("ValueName").text();
-    LOCAL_MACHINE.open(&key.path).ok()?.get_value(name).ok()
+/// Keys that the driver has open.
+pub fn open() -> usize {
+    object::all::<Key>().len()
 }
 
-/// `WdfRegistryQueryULong`
-pub fn query_ulong(handle: Handle, name: In<UnicodeString>, result: Out<u32>) -> NtStatus {
-    match value(handle, name) {
-        None => STATUS_OBJECT_NAME_NOT_FOUND,
-        Some(value) => match u32::try_from(value) {
-            Ok(number) => {
-                result.set(number);
-                STATUS_SUCCESS
-            }
-            Err(_) => STATUS_OBJECT_TYPE_MISMATCH,
-        },
+/// A value as it lies in the registry.
+struct Value {
+    kind: u32,
+    bytes: Vec<u8>,
+}
+
+fn value(handle: Handle, name: In<UnicodeString>) -> Option<Value> {
+    let key = object::find::<Key>(handle);
+    let name = name.need("ValueName").text();
+    let value = LOCAL_MACHINE.open(&key.path).ok()?.get_value(name).ok()?;
+    Some(Value {
+        kind: value.ty().into(),
+        bytes: value.to_vec(),
+    })
+}
+
+fn put(bytes: &[u8], place: usize) {
+    for (index, &byte) in bytes.iter().enumerate() {
+        Out::at(place + index).set(byte);
     }
 }
 
-/// `WdfRegistryQueryUnicodeString`
+/// `WdfRegistryQueryValue` (`FxRegKey::_QueryValue`): type and length are told even if there is no room.
+pub fn query_value(
+    handle: Handle,
+    name: In<UnicodeString>,
+    room: u32,
+    place: Out<u8>,
+    length: Out<u32>,
+    kind: Out<u32>,
+) -> NtStatus {
+    let Some(value) = value(handle, name) else {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    };
+    length.set_if_wanted(u32::try_from(value.bytes.len()).unwrap_or(u32::MAX));
+    kind.set_if_wanted(value.kind);
+    let room = if place.address() == 0 { 0 } else { room };
+    if value.bytes.len() > room as usize {
+        return STATUS_BUFFER_OVERFLOW;
+    }
+    put(&value.bytes, place.address());
+    STATUS_SUCCESS
+}
+
+/// `WdfRegistryQueryULong` (`FxRegKey::_QueryULong`). Of a value with fewer than four bytes the framework
+/// copies what it has not read: whoever wants to be safe asks for the value with its length.
+pub fn query_ulong(handle: Handle, name: In<UnicodeString>, result: Out<u32>) -> NtStatus {
+    let Some(value) = value(handle, name) else {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    };
+    if value.kind != u32::from(Type::U32) {
+        return STATUS_OBJECT_TYPE_MISMATCH;
+    }
+    match <[u8; 4]>::try_from(value.bytes.as_slice()) {
+        Ok(bytes) => {
+            result.set(u32::from_le_bytes(bytes));
+            STATUS_SUCCESS
+        }
+        Err(_) if value.bytes.len() > 4 => STATUS_BUFFER_OVERFLOW,
+        Err(_) => stop!(
+            "registry-bad-read",
+            "WdfRegistryQueryULong of a REG_DWORD of {} bytes",
+            value.bytes.len()
+        ),
+    }
+}
+
+/// `WdfRegistryQueryUnicodeString` (`fxregistryapi.cpp`): the length is that in the registry, which counts
+/// the final zero; one is cut off the string.
 pub fn query_string(
     handle: Handle,
     name: In<UnicodeString>,
@@ -89,26 +147,35 @@ pub fn query_string(
     let Some(value) = value(handle, name) else {
         return STATUS_OBJECT_NAME_NOT_FOUND;
     };
-    if !matches!(value.ty(), Type::String | Type::ExpandString) {
+    let room = result.get();
+    let fits = value.bytes.len() <= room.map_or(0, |room| usize::from(room.maximum_length));
+    let is_text = [Type::String, Type::ExpandString]
+        .map(u32::from)
+        .contains(&value.kind);
+    // Found out too late by the framework for what does not fit.
+    if fits && !is_text {
         return STATUS_OBJECT_TYPE_MISMATCH;
     }
-    let mut text: Vec<u16> = value.as_wide().to_vec();
-    while text.last() == Some(&0) {
-        text.pop();
-    }
-    let bytes = UnicodeString::of(&text).length;
-    length.set_if_wanted(bytes);
-    let Some(room) = result.get() else {
-        return STATUS_SUCCESS;
+    let Ok(whole) = u16::try_from(value.bytes.len()) else {
+        return STATUS_BUFFER_OVERFLOW;
     };
-    if room.maximum_length < bytes {
+    length.set_if_wanted(whole);
+    if !fits {
         return STATUS_BUFFER_OVERFLOW;
     }
-    for (index, unit) in text.into_iter().enumerate() {
-        Out::at(room.buffer + 2 * index).set(unit);
+    let Some(room) = room else {
+        return STATUS_SUCCESS;
+    };
+    if whole < 2 {
+        stop!(
+            "registry-bad-read",
+            "WdfRegistryQueryUnicodeString of an empty value looks in front of the buffer"
+        );
     }
+    put(&value.bytes, room.buffer);
+    let ends = value.bytes.ends_with(&[0, 0]);
     result.set(UnicodeString {
-        length: bytes,
+        length: if ends { whole - 2 } else { whole },
         ..room
     });
     STATUS_SUCCESS

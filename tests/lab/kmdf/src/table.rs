@@ -203,6 +203,11 @@ fn objects(table: &mut Table) {
             => object::wdf_create, (attributes: Attributes, object: Out<Handle>) -> NtStatus;
         208 ObjectDelete <= DISPATCH => object::wdf_delete, (object: Handle);
         231 RegistryClose <= PASSIVE => registry::close, (key: Handle);
+        235 RegistryQueryValue <= PASSIVE
+            => registry::query_value, (
+                key: Handle, name: In<UnicodeString>, room: u32, value: Out<u8>, length: Out<u32>,
+                kind: Out<u32>,
+            ) -> NtStatus;
         238 RegistryQueryUnicodeString <= PASSIVE
             => registry::query_string, (
                 key: Handle, name: In<UnicodeString>, length: Out<u16>,

@@ -1,8 +1,8 @@
 //! Access tokens: who a thread acts for. Wine has none, so they are the stand-in's own.
 //!
 //! A token stands for a process and, unless it is the process's primary one, an impersonation
-//! level. It is passed to the driver as an address that cannot be read through. References are
-//! counted.
+//! level, and for an account. It is passed to the driver as an address that cannot be read through.
+//! References are counted.
 
 use crate::{
     control,
@@ -15,13 +15,16 @@ use crate::{
 use std::{
     cell::Cell,
     collections::HashMap,
-    sync::{LazyLock, Mutex},
+    sync::{LazyLock, Mutex, PoisonError, RwLock},
 };
-use tlsgate_lab_control::kmdf;
+use tlsgate_lab_control::kmdf::{self, Account};
 use windows_sys::Win32::Foundation::{STATUS_BAD_IMPERSONATION_LEVEL, STATUS_SUCCESS};
 
 /// The upper bits of a token's address.
 const MARK: u64 = 0x544B << 48;
+/// Where an account's number stands, and its bits; a process's id and a level are below.
+const ACCOUNT_SHIFT: u32 = 40;
+const ACCOUNT_MASK: u64 = 0xFF << ACCOUNT_SHIFT;
 /// The process of threads that act for nobody else.
 const SYSTEM: u32 = 4;
 /// The level of a primary token, next to the four of `SECURITY_IMPERSONATION_LEVEL`.
@@ -37,8 +40,13 @@ pub struct Token(u64);
 impl Token {
     const NONE: Self = Self(0);
 
-    fn new(process: u32, level: u8) -> Self {
-        Self(MARK | u64::from(process) << 8 | u64::from(level))
+    fn new(process: u32, account: AccountNumber, level: u8) -> Self {
+        let account = u64::from(account.0) << ACCOUNT_SHIFT;
+        Self(MARK | account | u64::from(process) << 8 | u64::from(level))
+    }
+
+    fn account(self) -> AccountNumber {
+        AccountNumber(self.0.to_le_bytes()[5])
     }
 
     fn process(self) -> u32 {
@@ -57,11 +65,41 @@ impl Token {
     }
 }
 
+/// An account, by its place in a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct AccountNumber(u8);
+
+impl AccountNumber {
+    const SYSTEM: Self = Self(0);
+
+    fn of(account: &Account) -> Self {
+        let mut accounts = ACCOUNTS.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = accounts.iter().position(|other| other == account) {
+            return Self(u8::try_from(place).unwrap_or_default());
+        }
+        let Ok(place) = u8::try_from(accounts.len()) else {
+            stop!("no-control", "more than 256 accounts");
+        };
+        accounts.push(account.clone());
+        Self(place)
+    }
+
+    fn account(self) -> Account {
+        let accounts = ACCOUNTS.read().unwrap_or_else(PoisonError::into_inner);
+        accounts[usize::from(self.0)].clone()
+    }
+}
+
+static ACCOUNTS: LazyLock<RwLock<Vec<Account>>> =
+    LazyLock::new(|| RwLock::new(vec![Account::System]));
+
 /// Who issued a request.
 #[derive(Clone, Copy)]
 pub struct Caller {
     /// The process.
     pub process: u32,
+    /// The account of its token.
+    account: AccountNumber,
     /// The level at which its thread impersonates, if it does.
     level: Option<u8>,
 }
@@ -69,14 +107,23 @@ pub struct Caller {
 impl Caller {
     /// The one for whom Wine's dispatch thread is at work.
     pub fn of_dispatch() -> Self {
-        let level = match control::switches().caller {
+        let switches = control::switches();
+        let level = match switches.caller {
             kmdf::Caller::Primary => None,
             kmdf::Caller::Impersonating(level) => Some(level),
         };
+        let process = wdm::current_process();
+        let account = switches.accounts.get(&process);
         Self {
-            process: wdm::current_process(),
+            process,
+            account: AccountNumber::of(account.unwrap_or(&switches.account)),
             level,
         }
+    }
+
+    /// Its account.
+    pub fn account(self) -> Account {
+        self.account.account()
     }
 }
 
@@ -192,16 +239,18 @@ pub fn check_at_unload() {
 /// `SeCaptureSubjectContext`
 pub fn capture(result: Out<SubjectContext>) {
     let caller = CALLER.get();
-    let process = caller.map_or(SYSTEM, |caller| caller.process);
+    let (process, account) = caller.map_or((SYSTEM, AccountNumber::SYSTEM), |caller| {
+        (caller.process, caller.account)
+    });
     let thread = CURRENT.get().or_else(|| {
         caller
             .and_then(|caller| caller.level)
-            .map(|level| Token::new(process, level))
+            .map(|level| Token::new(process, account, level))
     });
     result.set(SubjectContext {
         client: thread.map_or(Token::NONE, reference),
         level: thread.map_or(0, |token| u32::from(token.level())),
-        primary: reference(Token::new(process, PRIMARY)),
+        primary: reference(Token::new(process, account, PRIMARY)),
         audit_id: process as usize,
     });
 }
@@ -258,7 +307,7 @@ pub fn create_client_security(
     // token itself.
     let is_static = quality.tracking == STATIC_TRACKING;
     let token = if is_static {
-        Token::new(source.process(), level)
+        Token::new(source.process(), source.account(), level)
     } else {
         source
     };
@@ -302,7 +351,12 @@ pub fn impersonate(context: In<ClientContext>, _thread: usize) -> NtStatus {
         stop!("impersonated-twice", "the thread impersonates already");
     }
     let level = context.quality.level.to_le_bytes()[0];
-    CURRENT.set(Some(reference(Token::new(context.token.process(), level))));
+    let token = context.token;
+    CURRENT.set(Some(reference(Token::new(
+        token.process(),
+        token.account(),
+        level,
+    ))));
     STATUS_SUCCESS
 }
 
@@ -326,5 +380,31 @@ pub fn kind(token: Token) -> u32 {
 /// << 8 | level; 0 for nobody. Other stand-ins note with it who made a call.
 #[unsafe(no_mangle)]
 pub extern "system" fn LabCurrentToken() -> u64 {
-    CURRENT.get().map_or(0, |token| token.0 & !MARK)
+    CURRENT
+        .get()
+        .map_or(0, |token| token.0 & !(MARK | ACCOUNT_MASK))
+}
+
+/// `LabTokenAccount` of the lab's C interface: the account that the calling thread acts for, whom it
+/// impersonates, else its own process's: "SYSTEM", "Administrators", or the name of a service or user. Writes
+/// UTF-16 units without a final zero to `buffer`, if `capacity` units are enough for all of them, and gives
+/// their number.
+///
+/// # Safety
+///
+/// `buffer` has place for `capacity` units.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn LabTokenAccount(buffer: *mut u16, capacity: usize) -> usize {
+    let account = CURRENT.get().map(Token::account).or_else(|| {
+        let caller = CALLER.get();
+        caller.map(|caller| caller.account)
+    });
+    let account = account.unwrap_or(AccountNumber::SYSTEM).account();
+    let name: Vec<u16> = account.name().encode_utf16().collect();
+    if name.len() <= capacity {
+        for (index, unit) in name.iter().enumerate() {
+            Out::at(buffer as usize + 2 * index).set(*unit);
+        }
+    }
+    name.len()
 }

@@ -9,7 +9,7 @@ use crate::{
     irql::PASSIVE,
     memory,
     object::{self, Ref, lock},
-    pool, reference, request, sspi,
+    pool, reference, registry, request, sspi,
     stop::stop,
     thread, token, wdm,
 };
@@ -142,6 +142,10 @@ fn before_deletion() {
             "memory-leak",
             "{memory} memory objects of look-aside lists at unload"
         );
+    }
+    let keys = registry::open();
+    if keys > 0 {
+        stop!("key-left-open", "{keys} registry keys open at unload");
     }
     let inits = device_init::open();
     if inits > 0 {

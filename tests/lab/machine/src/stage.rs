@@ -5,6 +5,9 @@ use anyhow::{Context, Result};
 use std::fs;
 use tlsgate_lab_control::kmdf::{EVENT_LOG, Event, FIRST_SWITCHES, Switches};
 
+/// The file on the machine that brings a value to its registry.
+const VALUE: &str = "value.reg";
+
 /// A value of a service's Parameters key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parameter<'a> {
@@ -12,8 +15,22 @@ pub enum Parameter<'a> {
     Number(u32),
     /// `REG_SZ`
     Text(&'a str),
-    /// `REG_BINARY`, in hexadecimal digits.
-    Binary(&'a str),
+    /// Any type, by its number, and any bytes.
+    Raw(u32, &'a [u8]),
+}
+
+impl Parameter<'_> {
+    /// The type's number, and the bytes.
+    fn raw(self) -> (u32, Vec<u8>) {
+        match self {
+            Self::Number(value) => (4, value.to_le_bytes().to_vec()),
+            Self::Text(text) => {
+                let units = text.encode_utf16().chain([0]);
+                (1, units.flat_map(u16::to_le_bytes).collect())
+            }
+            Self::Raw(kind, bytes) => (kind, bytes.to_vec()),
+        }
+    }
 }
 
 impl Machine {
@@ -47,22 +64,21 @@ impl Machine {
     ///
     /// `reg.exe` refuses.
     pub fn set_parameter(&self, service: &str, name: &str, value: Parameter) -> Result<()> {
-        let number;
-        let (kind, value) = match value {
-            Parameter::Number(value) => {
-                number = value.to_string();
-                ("REG_DWORD", number.as_str())
-            }
-            Parameter::Text(text) => ("REG_SZ", text),
-            Parameter::Binary(digits) => ("REG_BINARY", digits),
-        };
-        let key = parameters(service);
-        self.run(
-            "reg",
-            &["add", &key, "/v", name, "/t", kind, "/d", value, "/f"],
-        )?
-        .success()
-        .with_context(|| format!("setting {name}"))?;
+        let (kind, bytes) = value.raw();
+        let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        // A file, because only so `reg.exe` takes values that are not what their types promise.
+        let text = format!(
+            "Windows Registry Editor Version 5.00\r\n\r\n[{}]\r\n\"{name}\"=hex({kind:x}):{}\r\n",
+            parameters(service),
+            bytes.join(",")
+        );
+        // UTF-16 with its mark: of other files the bytes of texts are taken for another encoding's.
+        let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
+        let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
+        fs::write(self.lab().join(VALUE), bytes)?;
+        self.run("reg", &["import", &format!(r"C:\lab\{VALUE}")])?
+            .success()
+            .with_context(|| format!("setting {name}"))?;
         Ok(())
     }
 
@@ -79,5 +95,5 @@ impl Machine {
 }
 
 fn parameters(service: &str) -> String {
-    format!(r"HKLM\System\CurrentControlSet\Services\{service}\Parameters")
+    format!(r"HKEY_LOCAL_MACHINE\System\CurrentControlSet\Services\{service}\Parameters")
 }

@@ -4,7 +4,7 @@ use crate::{
     events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
-    locks, objects, pool, requests, sspi, threads, tokens,
+    locks, objects, pool, registry, requests, sspi, threads, tokens,
 };
 use core::ptr;
 use wdk_sys::{
@@ -67,6 +67,7 @@ pub fn create(driver: &mut DRIVER_OBJECT, path: PCUNICODE_STRING) -> NTSTATUS {
     if !NT_SUCCESS(status) {
         return status;
     }
+    registry::driver_is(made);
     let sddl = counted(SDDL);
     // SAFETY: the driver was created above.
     let init = unsafe {
@@ -211,6 +212,7 @@ extern "C" fn device_control(
             tokens::commit(fault);
             sspi::commit(fault);
             events::commit(fault);
+            registry::commit(fault);
         }
     }
     complete(request);

@@ -230,4 +230,15 @@ faults! {
     ImageAddressInEvent = "address-in-event", AtOnce;
     /// Writes a number from the kernel's half of the address space.
     KernelAddressInEvent = "address-in-event", AtOnce;
+
+    /// Nothing wrong: reads values of its Parameters key.
+    RegistryRight = "", Never;
+    /// Opens its Parameters key for writing.
+    RegistryWrite = "registry-write", AtOnce;
+    /// Leaves its Parameters key open.
+    KeyLeftOpen = "key-left-open", AtUnload;
+    /// Reads a `REG_SZ` without bytes as a string.
+    EmptyValueAsString = "registry-bad-read", AtOnce;
+    /// Reads a `REG_DWORD` of three bytes as a number.
+    ShortValueAsNumber = "registry-bad-read", AtOnce;
 }

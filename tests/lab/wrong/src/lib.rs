@@ -13,6 +13,7 @@ mod kmdf;
 mod locks;
 mod objects;
 mod pool;
+mod registry;
 mod requests;
 mod sspi;
 mod threads;
