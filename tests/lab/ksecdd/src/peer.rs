@@ -175,6 +175,14 @@ fn use_identity(context: &mut SslContextBuilder, identity: &Identity) {
     context.set_private_key(&key).unwrap();
 }
 
+/// The same again.
+pub fn copy(identity: &Identity) -> Identity {
+    Identity {
+        chain: identity.chain.clone(),
+        key: identity.key.clone_key(),
+    }
+}
+
 /// A self-signed certificate for `lab.test`.
 pub fn identity() -> Identity {
     let made = rcgen::generate_simple_self_signed(vec!["lab.test".to_owned()]).unwrap();

@@ -1,9 +1,10 @@
 //! The engine against OpenSSL.
 
 use super::{
-    config::{self, Server, Versions},
+    config::{Accepting, Server, Settings, Versions},
     engine::{Engine, InputChanged},
     handshake::Connection,
+    judge::RevocationCheck,
     outcome::{Alert, Outcome},
     record::{Front, front},
     session::Unsealed,
@@ -24,11 +25,25 @@ const BOTH: Versions = Versions {
 };
 const VERSIONS: [SslVersion; 2] = [SslVersion::TLS1_2, SslVersion::TLS1_3];
 
-static CREDENTIAL: LazyLock<Server> = LazyLock::new(|| config::server(BOTH, identity()).unwrap());
+static CREDENTIAL: LazyLock<Server> = LazyLock::new(|| {
+    let settings = Settings {
+        versions: BOTH,
+        identities: vec![identity()],
+        roots: Vec::new(),
+        revocation: RevocationCheck::default(),
+    };
+    Server::new(settings, None, true).unwrap()
+});
 
 fn engine(alpn: &[&str], records: Records, fragments: Fragments) -> Engine {
     let alpn = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let server = config::accept(&CREDENTIAL, alpn, false, true).unwrap();
+    let accepting = Accepting {
+        alpn,
+        tickets: true,
+        tickets_sent: true,
+        ..Accepting::default()
+    };
+    let server = CREDENTIAL.accept(accepting).unwrap();
     Engine::new(Connection::Server(server), records, fragments)
 }
 

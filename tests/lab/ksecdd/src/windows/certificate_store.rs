@@ -1,6 +1,11 @@
 //! Certificates and their private keys, from the system's stores.
 
-use crate::{key_blob, machine::Wanted, tls::config::Identity};
+use super::files;
+use crate::{
+    key_blob,
+    machine::{Key, Wanted},
+    tls::{config::Identity, judge::hexadecimal},
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::{ffi::c_void, mem::MaybeUninit, ptr, slice};
 use windows_sys::Win32::Security::Cryptography::{
@@ -14,20 +19,31 @@ use windows_sys::Win32::Security::Cryptography::{
     PRIVATEKEYBLOB, X509_ASN_ENCODING,
 };
 
-/// The certificate with its private key.
-pub fn identity(wanted: &Wanted) -> Option<Identity> {
+/// The certificate with its private key: the system's, or one that was placed as a file.
+pub fn key(wanted: &Wanted) -> Option<Key> {
     let store = Store::open(&wanted.store, wanted.of_machine)?;
     let certificate = store.find(&wanted.thumbprint)?;
-    let key = certificate.key_blob(wanted.of_machine)?;
-    Some(Identity {
-        chain: vec![certificate.der()],
-        key: PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&key)?),
+    let thumbprint = hexadecimal(&wanted.thumbprint);
+    let key = match files::private_key(&thumbprint) {
+        Some(key) => key,
+        None => {
+            let blob = certificate.key_blob(wanted.of_machine)?;
+            PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&blob)?)
+        }
+    };
+    let mut chain = vec![certificate.der()];
+    chain.extend(files::issuers(&thumbprint));
+    Some(Key {
+        identity: Identity { chain, key },
+        given_to: files::accounts(&thumbprint),
     })
 }
 
-/// The machine's trusted roots.
+/// The machine's trusted roots: the system's, and those that were placed as files.
 pub fn roots() -> Vec<CertificateDer<'static>> {
-    Store::open("ROOT", true).map_or_else(Vec::new, |store| store.certificates())
+    let mut roots = Store::open("ROOT", true).map_or_else(Vec::new, |store| store.certificates());
+    roots.extend(files::roots());
+    roots
 }
 
 /// An open store.

@@ -9,7 +9,7 @@ use crate::{
 };
 use openssl::ssl::SslVersion;
 use std::{ptr, sync::atomic::Ordering, thread};
-use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function, Switches};
+use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function, Switches, TokenUse};
 use windows_sys::Win32::{
     Foundation::SEC_E_OK,
     Security::{Authentication::Identity::SECBUFFER_EMPTY, Credentials::SecHandle},
@@ -258,12 +258,11 @@ fn application_protocols_in_a_later_call() {
 #[test]
 fn wrong_fields_of_a_credential() {
     type Change = fn(&mut AcquireMemory);
-    let changes: [Change; 7] = [
+    let changes: [Change; 6] = [
         |asked| asked.auth.dwVersion = 4,
         |asked| asked.auth.dwCredFormat = 0,
-        |asked| asked.auth.dwFlags = 0,
         |asked| asked.auth.cMappers = 1,
-        |asked| asked.auth.cCreds = 0,
+        |asked| asked.auth.cCreds = 17,
         |asked| asked.hash.dwLength = 40,
         |asked| asked.hash.pwszStoreName = [b'M'.into(); 128],
     ];
@@ -384,7 +383,7 @@ fn other_token_and_high_irql() {
     assert_eq!(rule(ready.issue()), rules::OTHER_TOKEN);
     let mut ready = Ready::new(Completion::Late);
     ready.driver.ksecdd.set_switches(Switches {
-        token_checked: false,
+        token: TokenUse::Ignored,
         ..Switches::default()
     });
     ready.driver.machine.token.store(7, Ordering::SeqCst);

@@ -3,7 +3,7 @@
 use super::arguments::AcquireMemory;
 use crate::{
     ksecdd::Ksecdd,
-    machine::{Machine, Wanted},
+    machine::{Key, Machine, Wanted},
     peer,
     rules::Broken,
     tls::config::Identity,
@@ -47,14 +47,26 @@ pub const INVALID: SecHandle = SecHandle {
     dwUpper: usize::MAX,
 };
 
-/// A machine with one certificate, and a log of its stops.
+/// A machine with a certificate of its store "MY", whatever else is put there, and a log of its stops.
 #[derive(Default)]
 pub struct TestMachine {
     pub stops: Mutex<Vec<&'static str>>,
     pub token: AtomicU64,
+    /// The account whose token that is; empty for SYSTEM.
+    pub account: Mutex<String>,
+    pub placed: Mutex<Vec<Placed>>,
+    pub roots: Mutex<Vec<CertificateDer<'static>>>,
     pub irql: AtomicU8,
     /// Memory that has gone.
     pub released: AtomicUsize,
+}
+
+/// A certificate in a store "MY".
+pub struct Placed {
+    pub thumbprint: [u8; 20],
+    pub of_machine: bool,
+    pub given_to: Option<Vec<String>>,
+    pub identity: Identity,
 }
 
 impl Machine for Arc<TestMachine> {
@@ -78,13 +90,36 @@ impl Machine for Arc<TestMachine> {
         address >= 0x1000 && address != self.released.load(Ordering::SeqCst)
     }
 
-    fn identity(&self, wanted: &Wanted) -> Option<Identity> {
-        let found = wanted.thumbprint == THUMBPRINT && wanted.store == "MY" && wanted.of_machine;
-        found.then(peer::identity)
+    fn account(&self) -> String {
+        match self.account.lock().unwrap().as_str() {
+            "" => "SYSTEM".to_owned(),
+            account => account.to_owned(),
+        }
+    }
+
+    fn key(&self, wanted: &Wanted) -> Option<Key> {
+        if wanted.store != "MY" {
+            return None;
+        }
+        let placed = self.placed.lock().unwrap();
+        let found = placed.iter().find(|placed| {
+            placed.thumbprint == wanted.thumbprint && placed.of_machine == wanted.of_machine
+        });
+        if let Some(placed) = found {
+            return Some(Key {
+                identity: peer::copy(&placed.identity),
+                given_to: placed.given_to.clone(),
+            });
+        }
+        let default = wanted.thumbprint == THUMBPRINT && wanted.of_machine;
+        default.then(|| Key {
+            identity: peer::identity(),
+            given_to: None,
+        })
     }
 
     fn roots(&self) -> Vec<CertificateDer<'static>> {
-        Vec::new()
+        self.roots.lock().unwrap().clone()
     }
 }
 
