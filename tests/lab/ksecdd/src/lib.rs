@@ -28,6 +28,8 @@ mod credential_flags;
 #[cfg(windows)]
 mod exports;
 mod handles;
+#[cfg(all(test, not(windows)))]
+mod identities;
 mod issue;
 mod key_blob;
 mod ksecdd;

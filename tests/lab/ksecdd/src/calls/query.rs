@@ -267,6 +267,9 @@ fn cipher_info(session: &Session) -> SecPkgContext_CipherInfo {
         dwBaseCipherSuite: number,
         dwCipherLen: suite.key_bits,
         dwCipherBlockLen: 16,
+        dwHashLen: suite.hash_bits,
+        dwMinExchangeLen: group_bits(facts.group),
+        dwMaxExchangeLen: group_bits(facts.group),
         ..Default::default()
     };
     for (field, text) in [
@@ -274,6 +277,7 @@ fn cipher_info(session: &Session) -> SecPkgContext_CipherInfo {
         (&mut answer.szCipher, suite.cipher),
         (&mut answer.szHash, suite.hash),
         (&mut answer.szExchange, "ECDHE"),
+        (&mut answer.szCertificate, suite.certificate),
     ] {
         for (unit, letter) in field.iter_mut().zip(text.encode_utf16()) {
             *unit = letter;
@@ -288,6 +292,9 @@ struct Suite {
     cipher: &'static str,
     key_bits: u32,
     hash: &'static str,
+    hash_bits: u32,
+    /// Whose keys sign; the suites of TLS 1.3 leave it open.
+    certificate: &'static str,
 }
 
 impl Suite {
@@ -300,16 +307,21 @@ impl Suite {
         } else {
             ("CHACHA20_POLY1305", 256)
         };
-        let hash = if name.ends_with("SHA384") {
-            "SHA384"
+        let (hash, hash_bits) = if name.ends_with("SHA384") {
+            ("SHA384", 384)
         } else {
-            "SHA256"
+            ("SHA256", 256)
         };
+        let certificate = ["ECDSA", "RSA"]
+            .into_iter()
+            .find(|kind| name.contains(kind));
         Self {
+            certificate: certificate.unwrap_or_default(),
             name,
             cipher,
             key_bits,
             hash,
+            hash_bits,
         }
     }
 }

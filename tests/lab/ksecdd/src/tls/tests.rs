@@ -9,7 +9,7 @@ use super::{
     record::{Front, front},
     session::Unsealed,
 };
-use crate::peer::{Peer, identity};
+use crate::{identities::identity, peer::Peer};
 use openssl::ssl::SslVersion;
 use rustls::ProtocolVersion;
 use std::sync::LazyLock;
@@ -342,5 +342,23 @@ fn what_is_not_tls_ends_in_an_alert() {
         );
         assert_eq!(outcome.consumed, stream.len());
         assert!(outcome.alert.is_some());
+    }
+}
+
+#[test]
+fn session_id_is_that_of_the_server_hello() {
+    for version in VERSIONS {
+        let mut engine = engine(&[], Records::All, Fragments::Kept);
+        let mut peer = Peer::client(version, b"");
+        let hello = peer.handshake(&[]);
+        let answer = engine.leg(&hello).unwrap().token;
+        let flight = peer.handshake(&answer);
+        assert_eq!(engine.leg(&flight).unwrap().status, SEC_E_OK);
+        // Behind record header, message header, version and random: its length, and itself.
+        let id = &engine.session().unwrap().facts.session_id;
+        assert_eq!(
+            (usize::from(answer[43]), id.as_slice()),
+            (32, &answer[44..76])
+        );
     }
 }

@@ -191,7 +191,7 @@ impl Provider {
         if done == 0 {
             return None;
         }
-        let key = Key(key);
+        let key = KeyHandle(key);
         let mut size = 0;
         key.export(ptr::null_mut(), &mut size)?;
         let mut blob = vec![0; size as usize];
@@ -209,9 +209,9 @@ impl Drop for Provider {
 }
 
 /// A private key.
-struct Key(usize);
+struct KeyHandle(usize);
 
-impl Key {
+impl KeyHandle {
     fn export(&self, memory: *mut u8, size: &mut u32) -> Option<()> {
         // SAFETY: the key is alive, and the memory is as large as `size` says.
         let done = unsafe { CryptExportKey(self.0, 0, PRIVATEKEYBLOB, 0, memory, size) };
@@ -219,7 +219,7 @@ impl Key {
     }
 }
 
-impl Drop for Key {
+impl Drop for KeyHandle {
     fn drop(&mut self) {
         // SAFETY: the key is alive, and destroyed only here.
         unsafe { CryptDestroyKey(self.0) };

@@ -55,7 +55,7 @@ fn memory_released_during_the_call() {
 fn credential_memory_changed_during_the_call() {
     type Change = fn(&mut AcquireMemory);
     let changes: [Change; 3] = [
-        |asked| asked.hash.ShaHash[0] ^= 1,
+        |asked| asked.hashes[0].ShaHash[0] ^= 1,
         |asked| asked.auth.dwFlags = 0,
         |asked| asked.package[0] = 0,
     ];

@@ -8,14 +8,13 @@ use openssl::ssl::SslVersion;
 use tlsgate_lab_control::ksecdd::{Completion, Switches};
 use windows_sys::Win32::{
     Foundation::{
-        SEC_E_CONTEXT_EXPIRED, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INVALID_HANDLE, SEC_E_INVALID_TOKEN, SEC_E_NO_CREDENTIALS,
-        SEC_E_OK, SEC_E_SECPKG_NOT_FOUND,
-        SEC_I_CONTEXT_EXPIRED, SEC_I_RENEGOTIATE,
+        SEC_E_CONTEXT_EXPIRED, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INVALID_HANDLE, SEC_E_INVALID_TOKEN,
+        SEC_E_NO_CREDENTIALS, SEC_E_OK, SEC_E_SECPKG_NOT_FOUND, SEC_I_CONTEXT_EXPIRED,
+        SEC_I_RENEGOTIATE,
     },
     Security::Authentication::Identity::{
         SECBUFFER_DATA, SECBUFFER_EXTRA, SECBUFFER_MISSING, SECBUFFER_STREAM_HEADER,
-        SECBUFFER_STREAM_TRAILER,
-        SECQOP_WRAP_OOB_DATA,
+        SECBUFFER_STREAM_TRAILER, SECQOP_WRAP_OOB_DATA,
     },
 };
 
@@ -190,7 +189,7 @@ fn a_key_update_goes_through_a_leg() {
 fn refused_names_get_their_status() {
     let driver = Driver::completing(Completion::Late);
     let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
-    asked.hash.ShaHash[0] ^= 1;
+    asked.hashes[0].ShaHash[0] ^= 1;
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
     assert_eq!(call.wait().status, SEC_E_NO_CREDENTIALS);
     call.reinit();

@@ -2,9 +2,9 @@
 
 use super::arguments::AcquireMemory;
 use crate::{
+    identities,
     ksecdd::Ksecdd,
     machine::{Key, Machine, Wanted},
-    peer,
     rules::Broken,
     tls::config::Identity,
 };
@@ -25,8 +25,7 @@ use windows_sys::Win32::Security::{
         ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_SEQUENCE_DETECT,
         ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM, ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR,
         ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM, ISC_REQ_USE_SUPPLIED_CREDS,
-        SCH_CRED_MANUAL_CRED_VALIDATION, SCH_CRED_NO_DEFAULT_CREDS, SCH_USE_STRONG_CRYPTO,
-        SECPKG_CRED_OUTBOUND,
+        SCH_CRED_MANUAL_CRED_VALIDATION,
     },
     Credentials::SecHandle,
 };
@@ -107,13 +106,13 @@ impl Machine for Arc<TestMachine> {
         });
         if let Some(placed) = found {
             return Some(Key {
-                identity: peer::copy(&placed.identity),
+                identity: identities::copy(&placed.identity),
                 given_to: placed.given_to.clone(),
             });
         }
         let default = wanted.thumbprint == THUMBPRINT && wanted.of_machine;
         default.then(|| Key {
-            identity: peer::identity(),
+            identity: identities::identity(),
             given_to: None,
         })
     }
@@ -232,29 +231,54 @@ impl Driver {
         }
     }
 
-    /// Acquires a server credential; the handle when that went well, and its status.
+    /// Puts a certificate into the machine's store, and says its thumbprint.
+    pub fn place(&self, identity: &Identity) -> [u8; 20] {
+        self.place_for(identity, true, None)
+    }
+
+    /// Puts a certificate into the machine's or the user's store, its key given to some accounts.
+    pub fn place_for(
+        &self,
+        identity: &Identity,
+        of_machine: bool,
+        given_to: Option<&[&str]>,
+    ) -> [u8; 20] {
+        let digest =
+            ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &identity.chain[0]);
+        let thumbprint = digest.as_ref().try_into().unwrap();
+        self.machine.placed.lock().unwrap().push(Placed {
+            thumbprint,
+            of_machine,
+            given_to: given_to.map(|names| names.iter().map(|&name| name.to_owned()).collect()),
+            identity: identities::copy(identity),
+        });
+        thumbprint
+    }
+
+    /// Acquires a server credential.
     pub fn acquire(&self) -> SecHandle {
+        self.acquire_by(&mut AcquireMemory::new()).unwrap()
+    }
+
+    /// Acquires a credential; the handle, or the status that it completed with.
+    pub fn acquire_by(&self, asked: &mut AcquireMemory) -> Result<SecHandle, i32> {
         let call = self.async_call();
-        let mut asked = AcquireMemory::new();
         assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
+        let status = call.wait().status;
         call.free();
-        asked.credential
+        if status == 0 {
+            Ok(asked.credential)
+        } else {
+            Err(status)
+        }
     }
 
     /// Acquires a client credential, with or without a certificate, that leaves the server's
     /// certificate to its caller.
     pub fn acquire_client(&self, certificate: bool) -> SecHandle {
-        let call = self.async_call();
-        let mut asked = AcquireMemory::new();
-        asked.credential_use = SECPKG_CRED_OUTBOUND;
-        asked.auth.dwFlags =
-            SCH_USE_STRONG_CRYPTO | SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_NO_DEFAULT_CREDS;
+        let mut asked = AcquireMemory::of_client(SCH_CRED_MANUAL_CRED_VALIDATION);
         asked.auth.cCreds = u32::from(certificate);
-        assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
-        call.free();
-        asked.credential
+        self.acquire_by(&mut asked).unwrap()
     }
 
     pub fn free_credential(&self, credential: &SecHandle) {
