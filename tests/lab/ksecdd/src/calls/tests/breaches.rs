@@ -4,6 +4,7 @@ use super::arguments::{AcquireMemory, LegMemory};
 use super::driver::{AsyncCall, Driver};
 use crate::{
     context::Use,
+    machine::Machine,
     peer::Peer,
     rules::{self, Checked},
 };
@@ -312,7 +313,7 @@ fn other_token_and_high_irql() {
     while ready.driver.ksecdd.state().in_flight > 0 {
         thread::yield_now();
     }
-    ready.driver.machine.irql.store(1, Ordering::SeqCst);
+    ready.driver.machine.set_irql(1);
     assert_eq!(rule(ready.issue()), rules::IRQL_TOO_HIGH);
 }
 

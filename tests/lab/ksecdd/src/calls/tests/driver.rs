@@ -10,10 +10,11 @@ use crate::{
 };
 use rustls::pki_types::CertificateDer;
 use std::{
+    cell::Cell,
     ffi::c_void,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, ThreadId},
@@ -55,9 +56,12 @@ pub struct TestMachine {
     pub account: Mutex<String>,
     pub placed: Mutex<Vec<Placed>>,
     pub roots: Mutex<Vec<CertificateDer<'static>>>,
-    pub irql: AtomicU8,
     /// Memory that has gone.
     pub released: AtomicUsize,
+}
+
+thread_local! {
+    static IRQL: Cell<u8> = const { Cell::new(0) };
 }
 
 /// A certificate in a store "MY".
@@ -78,11 +82,11 @@ impl Machine for Arc<TestMachine> {
     }
 
     fn irql(&self) -> u8 {
-        self.irql.load(Ordering::SeqCst)
+        IRQL.get()
     }
 
     fn set_irql(&self, irql: u8) -> u8 {
-        self.irql.swap(irql, Ordering::SeqCst)
+        IRQL.replace(irql)
     }
 
     fn is_accessible(&self, address: usize, _: usize, _: bool) -> bool {
