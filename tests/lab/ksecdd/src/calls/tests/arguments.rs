@@ -89,7 +89,7 @@ impl AcquireMemory {
         *self.package_string = counted(&mut self.package);
         *self.principal_string = counted(&mut self.principal);
         let acquire = Acquire {
-            async_context: call.context,
+            async_context: call.context(),
             principal: &raw const *self.principal_string,
             package: &raw const *self.package_string,
             credential_use: self.credential_use,
@@ -233,7 +233,7 @@ impl LegMemory {
         credential: &SecHandle,
     ) -> Checked<i32> {
         let leg = Leg {
-            async_context: call.context,
+            async_context: call.context(),
             credential,
             context: if self.is_first() {
                 ptr::null()

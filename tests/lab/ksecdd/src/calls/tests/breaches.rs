@@ -68,7 +68,7 @@ impl Ready {
 fn async_context_misused() {
     let mut ready = Ready::new(Completion::Held);
     let ksecdd = std::sync::Arc::clone(&ready.driver.ksecdd);
-    let context = ready.call.context;
+    let context = ready.call.context();
     assert_eq!(
         rule(ksecdd.get_async_call_status(context)),
         rules::STATUS_WITHOUT_CALL
@@ -83,7 +83,7 @@ fn async_context_misused() {
         rules::CALLBACK_MISSING
     );
     ready.call = ready.driver.async_call();
-    let context = ready.call.context;
+    let context = ready.call.context();
     assert_eq!(ready.issue(), Ok(SEC_E_OK));
     assert_eq!(rule(ready.issue()), rules::ASYNC_CONTEXT_BUSY);
     let set = ksecdd.set_async_notify_callback(context, None, ptr::null_mut());
@@ -122,7 +122,7 @@ fn async_context_freed_before_its_callback() {
     });
     let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
-    let freed = driver.ksecdd.free_async_context(call.context);
+    let freed = driver.ksecdd.free_async_context(call.context());
     assert_eq!(rule(freed), rules::ASYNC_CONTEXT_FREED_BEFORE_CALLBACK);
 }
 
@@ -231,7 +231,7 @@ fn context_used_twice() {
     let freeing = ready.driver.async_call();
     // SAFETY: the handle is there.
     let freed = unsafe {
-        ksecdd.free_credentials_handle_async(freeing.context, &raw const ready.credential)
+        ksecdd.free_credentials_handle_async(freeing.context(), &raw const ready.credential)
     };
     assert_eq!(rule(freed), rules::CREDENTIAL_FREED_IN_USE);
     // SAFETY: the handle is there.
@@ -272,7 +272,7 @@ fn other_context_in_the_result() {
     memory.describe();
     let mut new_context = super::driver::INVALID;
     let leg = crate::calls::leg::Leg {
-        async_context: call.context,
+        async_context: call.context(),
         credential,
         context: &raw const memory.context,
         target: ptr::null(),

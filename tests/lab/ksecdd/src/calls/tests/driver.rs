@@ -165,10 +165,10 @@ pub struct Driver {
 
 /// An async context with a callback.
 pub struct AsyncCall {
-    pub context: *mut c_void,
+    context: Cell<*mut c_void>,
     ksecdd: Arc<Ksecdd>,
     notified: Receiver<Notified>,
-    _told: Box<Told>,
+    told: Box<Told>,
 }
 
 impl AsyncCall {
@@ -184,16 +184,37 @@ impl AsyncCall {
         self.notified.try_recv().ok()
     }
 
+    /// The async context.
+    pub fn context(&self) -> *mut c_void {
+        self.context.get()
+    }
+
+    /// Makes it ready for another call; a fresh one where it is always refused.
     pub fn reinit(&self) {
         // The callback may just be returning.
-        while self.ksecdd.reinit_async_context(self.context).unwrap() != 0 {
+        while self.ksecdd.reinit_async_context(self.context()).unwrap() != 0 {
+            if self.ksecdd.switches().reinit_refused {
+                self.ksecdd.free_async_context(self.context()).unwrap();
+                self.context
+                    .set(context_with_callback(&self.ksecdd, &self.told));
+                return;
+            }
             thread::yield_now();
         }
     }
 
     pub fn free(self) {
-        self.ksecdd.free_async_context(self.context).unwrap();
+        self.ksecdd.free_async_context(self.context()).unwrap();
     }
+}
+
+fn context_with_callback(ksecdd: &Ksecdd, told: &Told) -> *mut c_void {
+    let context = ksecdd.create_async_context().unwrap();
+    let data = (&raw const *told).cast_mut().cast();
+    ksecdd
+        .set_async_notify_callback(context, Some(notified), data)
+        .unwrap();
+    context
 }
 
 impl Driver {
@@ -222,16 +243,11 @@ impl Driver {
             machine: Arc::clone(&self.machine),
             notify,
         });
-        let context = self.ksecdd.create_async_context().unwrap();
-        let data = (&raw const *told).cast_mut().cast();
-        self.ksecdd
-            .set_async_notify_callback(context, Some(notified), data)
-            .unwrap();
         AsyncCall {
-            context,
+            context: Cell::new(context_with_callback(&self.ksecdd, &told)),
             ksecdd: Arc::clone(&self.ksecdd),
             notified: receiver,
-            _told: told,
+            told,
         }
     }
 
@@ -290,7 +306,7 @@ impl Driver {
         // SAFETY: the handle outlives the call.
         let queued = unsafe {
             self.ksecdd
-                .free_credentials_handle_async(call.context, credential)
+                .free_credentials_handle_async(call.context(), credential)
         };
         assert_eq!(queued, Ok(0));
         assert_eq!(call.wait().status, 0);
@@ -302,7 +318,7 @@ impl Driver {
         // SAFETY: the handle outlives the call.
         let queued = unsafe {
             self.ksecdd
-                .delete_security_context_async(call.context, context)
+                .delete_security_context_async(call.context(), context)
         };
         assert_eq!(queued, Ok(0));
         assert_eq!(call.wait().status, 0);

@@ -66,7 +66,7 @@ fn held_calls_wait_for_their_release() {
     for (call, asked) in &mut calls {
         assert_eq!(asked.issue(&driver, call), Ok(SEC_E_OK));
         assert_eq!(
-            driver.ksecdd.get_async_call_status(call.context),
+            driver.ksecdd.get_async_call_status(call.context()),
             Ok(SEC_I_ASYNC_CALL_PENDING)
         );
     }
@@ -111,7 +111,7 @@ fn faults_hit_the_call_they_are_meant_for() {
     assert!(call.came().is_some());
     call.reinit();
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
-    while driver.ksecdd.get_async_call_status(call.context) == Ok(SEC_I_ASYNC_CALL_PENDING) {
+    while driver.ksecdd.get_async_call_status(call.context()) == Ok(SEC_I_ASYNC_CALL_PENDING) {
         thread::yield_now();
     }
     assert!(call.came().is_none());
@@ -140,9 +140,9 @@ fn reinit_is_refused_as_the_switches_say() {
         ..Switches::default()
     });
     let call = driver.async_call();
-    assert!(driver.ksecdd.reinit_async_context(call.context).unwrap() < 0);
+    assert!(driver.ksecdd.reinit_async_context(call.context()).unwrap() < 0);
     driver.ksecdd.set_switches(Switches::default());
-    assert_eq!(driver.ksecdd.reinit_async_context(call.context), Ok(0));
+    assert_eq!(driver.ksecdd.reinit_async_context(call.context()), Ok(0));
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn with_due_callback(act: impl FnOnce(&Driver, &AsyncCall)) {
     }
     let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
-    while driver.ksecdd.get_async_call_status(call.context) == Ok(SEC_I_ASYNC_CALL_PENDING) {
+    while driver.ksecdd.get_async_call_status(call.context()) == Ok(SEC_I_ASYNC_CALL_PENDING) {
         thread::yield_now();
     }
     act(&driver, &call);
@@ -248,12 +248,12 @@ fn with_due_callback(act: impl FnOnce(&Driver, &AsyncCall)) {
 #[test]
 fn nothing_is_freed_or_reused_between_final_status_and_callback() {
     with_due_callback(|driver, call| {
-        let freed = driver.ksecdd.free_async_context(call.context);
+        let freed = driver.ksecdd.free_async_context(call.context());
         assert_eq!(
             freed.unwrap_err().rule,
             rules::ASYNC_CONTEXT_FREED_BEFORE_CALLBACK
         );
-        assert!(driver.ksecdd.reinit_async_context(call.context).unwrap() < 0);
+        assert!(driver.ksecdd.reinit_async_context(call.context()).unwrap() < 0);
     });
 }
 
@@ -268,12 +268,12 @@ fn requires_notify_tells_whether_a_callback_is_owed_or_set() {
             .unwrap()
     };
     let bare = driver.ksecdd.create_async_context().unwrap();
-    assert_eq!((requires(call.context), requires(bare)), (0, 0));
+    assert_eq!((requires(call.context()), requires(bare)), (0, 0));
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
-    assert_eq!(requires(call.context), 1);
+    assert_eq!(requires(call.context()), 1);
     driver.ksecdd.release(None);
     call.wait();
-    assert_eq!(requires(call.context), 0);
+    assert_eq!(requires(call.context()), 0);
     driver.ksecdd.set_switches(Switches {
         requires_notify: RequiresNotify::WhenSet,
         ..with_fault(
@@ -281,14 +281,14 @@ fn requires_notify_tells_whether_a_callback_is_owed_or_set() {
             Effect::Refused(SEC_E_INTERNAL_ERROR),
         )
     });
-    assert_eq!((requires(call.context), requires(bare)), (1, 0));
+    assert_eq!((requires(call.context()), requires(bare)), (1, 0));
     call.reinit();
     assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_INTERNAL_ERROR));
-    assert_eq!(requires(call.context), 1);
+    assert_eq!(requires(call.context()), 1);
     driver.ksecdd.set_switches(Switches::default());
-    assert_eq!(requires(call.context), 0);
+    assert_eq!(requires(call.context()), 0);
     with_due_callback(|driver, call| {
-        let requires = driver.ksecdd.async_context_requires_notify(call.context);
+        let requires = driver.ksecdd.async_context_requires_notify(call.context());
         assert_eq!(requires, Ok(1));
     });
 }
@@ -407,7 +407,7 @@ fn a_callback_issues_only_where_that_is_allowed() {
         let data = (&raw const issuing).cast_mut().cast();
         driver
             .ksecdd
-            .set_async_notify_callback(call.context, Some(issue_in_callback), data)
+            .set_async_notify_callback(call.context(), Some(issue_in_callback), data)
             .unwrap();
         assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
         let expected = if issue_in_callback_allowed {
@@ -432,7 +432,7 @@ fn functions_that_answer_at_once_fail_as_they_are_told_and_do_nothing() {
     assert!(ksecdd.create_async_context().unwrap().is_null());
     fail(Function::SspiReinitAsyncContext);
     assert_eq!(
-        ksecdd.reinit_async_context(connected.call.context),
+        ksecdd.reinit_async_context(connected.call.context()),
         Ok(status)
     );
     fail(Function::SspiSetAsyncNotifyCallback);
