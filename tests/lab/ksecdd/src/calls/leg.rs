@@ -7,6 +7,7 @@ use crate::{
     credential::CredentialUse,
     issue::Work,
     ksecdd::Ksecdd,
+    machine::Actor,
     memory::Watch,
     rules::{Checked, OTHER_TOKEN, WRONG_DATA_REPRESENTATION, WRONG_REQUEST_FLAGS, broken, check},
     tls::outcome::Outcome,
@@ -112,7 +113,7 @@ impl Ksecdd {
             return Ok(SEC_E_INVALID_HANDLE);
         };
         let switches = self.switches();
-        let refused = other_token(machine.token(), &credential, switches.token)?;
+        let refused = other_token(&Actor::current(machine), &credential, switches.token)?;
         let context = if first {
             let target = if leg.target.is_null() {
                 String::new()
@@ -209,11 +210,11 @@ impl Ksecdd {
 
 /// Whether a leg is under another token than its credential and must fail for that. (Schannel must see
 /// the same caller as when the credential was acquired: microsoft/msquic, pull 1652.)
-fn other_token(token: u64, credential: &CredentialUse, checked: TokenUse) -> Checked<bool> {
-    let owner = credential.0.owner.token;
+fn other_token(actor: &Actor, credential: &CredentialUse, checked: TokenUse) -> Checked<bool> {
+    let owner = &credential.0.owner;
     match checked {
-        _ if token == owner => Ok(false),
-        TokenUse::Stopped => broken(OTHER_TOKEN, format!("{token:#x}, not {owner:#x}")),
+        _ if actor == owner => Ok(false),
+        TokenUse::Stopped => broken(OTHER_TOKEN, format!("{actor:x?}, not {owner:x?}")),
         TokenUse::Refused => Ok(true),
         TokenUse::InWorker | TokenUse::Ignored => Ok(false),
     }

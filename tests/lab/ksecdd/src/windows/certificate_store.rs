@@ -24,12 +24,11 @@ pub fn key(wanted: &Wanted) -> Option<Key> {
     let store = Store::open(&wanted.store, wanted.of_machine)?;
     let certificate = store.find(&wanted.thumbprint)?;
     let thumbprint = hexadecimal(&wanted.thumbprint);
-    let key = match files::private_key(&thumbprint) {
-        Some(key) => key,
-        None => {
-            let blob = certificate.key_blob(wanted.of_machine)?;
-            PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&blob)?)
-        }
+    let key = if let Some(key) = files::private_key(&thumbprint) {
+        key
+    } else {
+        let blob = certificate.key_blob(wanted.of_machine)?;
+        PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&blob)?)
     };
     let mut chain = vec![certificate.der()];
     chain.extend(files::issuers(&thumbprint));

@@ -108,8 +108,10 @@ impl Machine for Kernel {
         // SAFETY: the export has this signature, and the buffer is as large as said.
         let length = unsafe { account(name.as_mut_ptr(), name.len()) };
         match name.get(..length) {
-            Some([]) | None => SYSTEM.to_owned(),
+            Some([]) => SYSTEM.to_owned(),
             Some(name) => String::from_utf16_lossy(name),
+            // Nobody's key is for whoever that is.
+            None => String::new(),
         }
     }
 

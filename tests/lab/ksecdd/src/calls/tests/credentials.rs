@@ -326,6 +326,11 @@ fn a_later_leg_under_another_token_is_refused_and_harms_nothing() {
     let came = memory.leg(&driver, &call, &credential);
     assert_eq!(came.status, SEC_E_NO_CREDENTIALS);
     driver.machine.token.store(0, Ordering::SeqCst);
+    // The same process for another account.
+    "web".clone_into(&mut driver.machine.account.lock().unwrap());
+    let came = memory.leg(&driver, &call, &credential);
+    assert_eq!(came.status, SEC_E_NO_CREDENTIALS);
+    driver.machine.account.lock().unwrap().clear();
     assert_eq!(memory.leg(&driver, &call, &credential).status, SEC_E_OK);
 }
 
