@@ -2,18 +2,19 @@
 
 use super::arguments::AcquireMemory;
 use crate::{
+    identities,
     ksecdd::Ksecdd,
-    machine::{Machine, Wanted},
-    peer,
+    machine::{Key, Machine, Wanted},
     rules::Broken,
     tls::config::Identity,
 };
 use rustls::pki_types::CertificateDer;
 use std::{
+    cell::Cell,
     ffi::c_void,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread::{self, ThreadId},
@@ -25,8 +26,7 @@ use windows_sys::Win32::Security::{
         ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_SEQUENCE_DETECT,
         ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM, ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR,
         ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM, ISC_REQ_USE_SUPPLIED_CREDS,
-        SCH_CRED_MANUAL_CRED_VALIDATION, SCH_CRED_NO_DEFAULT_CREDS, SCH_USE_STRONG_CRYPTO,
-        SECPKG_CRED_OUTBOUND,
+        SCH_CRED_MANUAL_CRED_VALIDATION,
     },
     Credentials::SecHandle,
 };
@@ -47,14 +47,29 @@ pub const INVALID: SecHandle = SecHandle {
     dwUpper: usize::MAX,
 };
 
-/// A machine with one certificate, and a log of its stops.
+/// A machine with a certificate of its store "MY", whatever else is put there, and a log of its stops.
 #[derive(Default)]
 pub struct TestMachine {
     pub stops: Mutex<Vec<&'static str>>,
     pub token: AtomicU64,
-    pub irql: AtomicU8,
+    /// The account whose token that is; empty for SYSTEM.
+    pub account: Mutex<String>,
+    pub placed: Mutex<Vec<Placed>>,
+    pub roots: Mutex<Vec<CertificateDer<'static>>>,
     /// Memory that has gone.
     pub released: AtomicUsize,
+}
+
+thread_local! {
+    static IRQL: Cell<u8> = const { Cell::new(0) };
+}
+
+/// A certificate in a store "MY".
+pub struct Placed {
+    pub thumbprint: [u8; 20],
+    pub of_machine: bool,
+    pub given_to: Option<Vec<String>>,
+    pub identity: Identity,
 }
 
 impl Machine for Arc<TestMachine> {
@@ -67,24 +82,47 @@ impl Machine for Arc<TestMachine> {
     }
 
     fn irql(&self) -> u8 {
-        self.irql.load(Ordering::SeqCst)
+        IRQL.get()
     }
 
     fn set_irql(&self, irql: u8) -> u8 {
-        self.irql.swap(irql, Ordering::SeqCst)
+        IRQL.replace(irql)
     }
 
     fn is_accessible(&self, address: usize, _: usize, _: bool) -> bool {
         address >= 0x1000 && address != self.released.load(Ordering::SeqCst)
     }
 
-    fn identity(&self, wanted: &Wanted) -> Option<Identity> {
-        let found = wanted.thumbprint == THUMBPRINT && wanted.store == "MY" && wanted.of_machine;
-        found.then(peer::identity)
+    fn account(&self) -> String {
+        match self.account.lock().unwrap().as_str() {
+            "" => "SYSTEM".to_owned(),
+            account => account.to_owned(),
+        }
+    }
+
+    fn key(&self, wanted: &Wanted) -> Option<Key> {
+        if wanted.store != "MY" {
+            return None;
+        }
+        let placed = self.placed.lock().unwrap();
+        let found = placed.iter().find(|placed| {
+            placed.thumbprint == wanted.thumbprint && placed.of_machine == wanted.of_machine
+        });
+        if let Some(placed) = found {
+            return Some(Key {
+                identity: identities::copy(&placed.identity),
+                given_to: placed.given_to.clone(),
+            });
+        }
+        let default = wanted.thumbprint == THUMBPRINT && wanted.of_machine;
+        default.then(|| Key {
+            identity: identities::identity(),
+            given_to: None,
+        })
     }
 
     fn roots(&self) -> Vec<CertificateDer<'static>> {
-        Vec::new()
+        self.roots.lock().unwrap().clone()
     }
 }
 
@@ -127,10 +165,10 @@ pub struct Driver {
 
 /// An async context with a callback.
 pub struct AsyncCall {
-    pub context: *mut c_void,
+    context: Cell<*mut c_void>,
     ksecdd: Arc<Ksecdd>,
     notified: Receiver<Notified>,
-    _told: Box<Told>,
+    told: Box<Told>,
 }
 
 impl AsyncCall {
@@ -146,16 +184,37 @@ impl AsyncCall {
         self.notified.try_recv().ok()
     }
 
+    /// The async context.
+    pub fn context(&self) -> *mut c_void {
+        self.context.get()
+    }
+
+    /// Makes it ready for another call; a fresh one where it is always refused.
     pub fn reinit(&self) {
         // The callback may just be returning.
-        while self.ksecdd.reinit_async_context(self.context).unwrap() != 0 {
+        while self.ksecdd.reinit_async_context(self.context()).unwrap() != 0 {
+            if self.ksecdd.switches().reinit_refused {
+                self.ksecdd.free_async_context(self.context()).unwrap();
+                self.context
+                    .set(context_with_callback(&self.ksecdd, &self.told));
+                return;
+            }
             thread::yield_now();
         }
     }
 
     pub fn free(self) {
-        self.ksecdd.free_async_context(self.context).unwrap();
+        self.ksecdd.free_async_context(self.context()).unwrap();
     }
+}
+
+fn context_with_callback(ksecdd: &Ksecdd, told: &Told) -> *mut c_void {
+    let context = ksecdd.create_async_context().unwrap();
+    let data = (&raw const *told).cast_mut().cast();
+    ksecdd
+        .set_async_notify_callback(context, Some(notified), data)
+        .unwrap();
+    context
 }
 
 impl Driver {
@@ -184,42 +243,62 @@ impl Driver {
             machine: Arc::clone(&self.machine),
             notify,
         });
-        let context = self.ksecdd.create_async_context().unwrap();
-        let data = (&raw const *told).cast_mut().cast();
-        self.ksecdd
-            .set_async_notify_callback(context, Some(notified), data)
-            .unwrap();
         AsyncCall {
-            context,
+            context: Cell::new(context_with_callback(&self.ksecdd, &told)),
             ksecdd: Arc::clone(&self.ksecdd),
             notified: receiver,
-            _told: told,
+            told,
         }
     }
 
-    /// Acquires a server credential; the handle when that went well, and its status.
+    /// Puts a certificate into the machine's store, and says its thumbprint.
+    pub fn place(&self, identity: &Identity) -> [u8; 20] {
+        self.place_for(identity, true, None)
+    }
+
+    /// Puts a certificate into the machine's or the user's store, its key given to some accounts.
+    pub fn place_for(
+        &self,
+        identity: &Identity,
+        of_machine: bool,
+        given_to: Option<&[&str]>,
+    ) -> [u8; 20] {
+        let digest =
+            ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &identity.chain[0]);
+        let thumbprint = digest.as_ref().try_into().unwrap();
+        self.machine.placed.lock().unwrap().push(Placed {
+            thumbprint,
+            of_machine,
+            given_to: given_to.map(|names| names.iter().map(|&name| name.to_owned()).collect()),
+            identity: identities::copy(identity),
+        });
+        thumbprint
+    }
+
+    /// Acquires a server credential.
     pub fn acquire(&self) -> SecHandle {
+        self.acquire_by(&mut AcquireMemory::new()).unwrap()
+    }
+
+    /// Acquires a credential; the handle, or the status that it completed with.
+    pub fn acquire_by(&self, asked: &mut AcquireMemory) -> Result<SecHandle, i32> {
         let call = self.async_call();
-        let mut asked = AcquireMemory::new();
         assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
+        let status = call.wait().status;
         call.free();
-        asked.credential
+        if status == 0 {
+            Ok(asked.credential)
+        } else {
+            Err(status)
+        }
     }
 
     /// Acquires a client credential, with or without a certificate, that leaves the server's
     /// certificate to its caller.
     pub fn acquire_client(&self, certificate: bool) -> SecHandle {
-        let call = self.async_call();
-        let mut asked = AcquireMemory::new();
-        asked.credential_use = SECPKG_CRED_OUTBOUND;
-        asked.auth.dwFlags =
-            SCH_USE_STRONG_CRYPTO | SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_NO_DEFAULT_CREDS;
+        let mut asked = AcquireMemory::of_client(SCH_CRED_MANUAL_CRED_VALIDATION);
         asked.auth.cCreds = u32::from(certificate);
-        assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
-        call.free();
-        asked.credential
+        self.acquire_by(&mut asked).unwrap()
     }
 
     pub fn free_credential(&self, credential: &SecHandle) {
@@ -227,7 +306,7 @@ impl Driver {
         // SAFETY: the handle outlives the call.
         let queued = unsafe {
             self.ksecdd
-                .free_credentials_handle_async(call.context, credential)
+                .free_credentials_handle_async(call.context(), credential)
         };
         assert_eq!(queued, Ok(0));
         assert_eq!(call.wait().status, 0);
@@ -239,7 +318,7 @@ impl Driver {
         // SAFETY: the handle outlives the call.
         let queued = unsafe {
             self.ksecdd
-                .delete_security_context_async(call.context, context)
+                .delete_security_context_async(call.context(), context)
         };
         assert_eq!(queued, Ok(0));
         assert_eq!(call.wait().status, 0);
