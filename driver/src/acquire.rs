@@ -36,6 +36,9 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
     {
         return refuse(request, status);
     }
+    if let Err(status) = handle.may_issue() {
+        return refuse(request, status);
+    }
     let Some(mut operation) = pending::take_operation(&request) else {
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
@@ -49,7 +52,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
     };
     let made = Authentication::new(acquire)
         .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
-        .and_then(|it| Credential::begin(handle.gate, client, it, profile));
+        .and_then(|it| Credential::begin(handle, client, it, profile));
     let right = match made {
         Ok(right) => right,
         Err(status) => {
@@ -72,7 +75,8 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
         id,
         replaces: acquire.replaces,
     }));
-    match Pending::pend(request, handle, None) {
+    let due = handle.gate.due(acquire.timeout_ms);
+    match Pending::pend(request, handle, None, due) {
         Ok(pending) => {
             operation.pending = Some(pending);
             handle.gate.issuers.submit(operation);
@@ -132,9 +136,8 @@ pub fn step(operation: Box<Operation>) {
         }
     };
     // SAFETY: one call; the addresses lie in the credential that the operation's right keeps.
-    let issued = unsafe { ready.issue(operation, call) };
-    drop(client);
-    if let Some((mut operation, status)) = operation::settle(gate, issued) {
+    let refused_call = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
+    if let Some((mut operation, status)) = refused_call {
         if let Work::Acquire(acquisition) = operation.work() {
             gate.quarantine(acquisition.right.parts().asynchronous.take());
         }

@@ -2,7 +2,6 @@
 //! they go.
 
 use crate::{
-    gate::Gate,
     kmdf::lookaside::{Block, Lookaside},
     memory::try_zeroed,
 };
@@ -63,30 +62,5 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         self.bytes_mut().zeroize();
-    }
-}
-
-/// What waiting input costs of the driver's bytes, until it is dropped.
-pub struct Charge {
-    gate: &'static Gate,
-    bytes: usize,
-}
-
-impl Charge {
-    /// Charges for `length` bytes. `None`, and counted, when the driver's bytes are used up.
-    pub fn take(gate: &'static Gate, length: usize) -> Option<Self> {
-        // A block is a block, however little of it is used.
-        let bytes = length.max(gate.blocks.size());
-        if gate.bytes.take(bytes) {
-            return Some(Self { gate, bytes });
-        }
-        gate.counters.quota_refusals.up();
-        None
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.gate.bytes.give_back(self.bytes);
     }
 }

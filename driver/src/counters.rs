@@ -1,6 +1,7 @@
 //! What QUERY_STATISTICS tells: counters that only ever describe, and never decide.
 
 use core::sync::atomic::{AtomicU64, Ordering};
+use tlsgate_core::histogram::Histogram;
 use tlsgate_protocol::{
     SecurityStatus,
     payload::{ReplyHead, StatisticsReply},
@@ -14,6 +15,11 @@ impl Counter {
     /// One more. Any IRQL.
     pub fn up(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more, and how many that makes. Any IRQL.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     /// One less, of what there is now.
@@ -38,6 +44,8 @@ macro_rules! counters {
         #[derive(Default)]
         pub struct Counters {
             $($(#[$doc])* pub $name: Counter,)+
+            /// How long calls of the handshake functions took.
+            pub leg_latency: Histogram,
         }
 
         impl Counters {
@@ -48,7 +56,7 @@ macro_rules! counters {
                     waiting_live: waiting as u64,
                     in_flight_live: inside as u64,
                     optional_exports: u64::from(optional_exports),
-                    leg_latency: [0; 32],
+                    leg_latency: self.leg_latency.snapshot(),
                     $($name: self.$name.get(),)+
                 }
             }

@@ -3,10 +3,12 @@
 use crate::{
     ending::Ending,
     gate::Gate,
+    handle::Handle,
     memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
     pending::Pending,
+    quota::Share,
     sspi::{AsyncContext, Authentication, INVALID_HANDLE},
 };
 use alloc::boxed::Box;
@@ -38,6 +40,7 @@ pub struct Credential {
     freer: AtomicPtr<Operation>,
     /// The RELEASE_CREDENTIAL request to complete when it is gone.
     closer: AtomicPtr<Pending>,
+    _share: Share,
 }
 
 /// What a credential's sessions need to know of it.
@@ -84,14 +87,16 @@ impl Credential {
     ///
     /// There is no memory.
     pub fn begin(
-        gate: &'static Gate,
+        handle: &Handle,
         client: Client,
         authentication: Authentication,
         profile: Profile,
     ) -> Result<AcquiringUse, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
-        let asynchronous = gate.new_async_context().ok_or(none)?;
-        let freer = match Operation::new(gate, Work::Nothing) {
+        let gate = handle.gate;
+        let share = Share::take(gate, &gate.quotas.credentials, 1)?;
+        let asynchronous = gate.first_async_context()?;
+        let freer = match Operation::new(gate, handle.lane, Work::Nothing) {
             Ok(freer) => freer,
             Err(status) => {
                 gate.free_async_context(Some(asynchronous));
@@ -111,6 +116,7 @@ impl Credential {
             client: UnsafeCell::new(Some(client)),
             freer: AtomicPtr::new(Box::into_raw(freer)),
             closer: AtomicPtr::new(ptr::null_mut()),
+            _share: share,
         };
         match Shared::try_new(credential) {
             Ok(credential) => {

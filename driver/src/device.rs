@@ -24,8 +24,6 @@ use wdk_sys::{WDFDEVICE, WDFDRIVER, WDFFILEOBJECT, WDFOBJECT, WDFREQUEST};
 
 static DEVICE_NAME: [u16; 15] = utf16(r"\Device\TlsGate");
 static LINK_NAME: [u16; 26] = utf16(r"\DosDevices\Global\TlsGate");
-/// SYSTEM and Administrators may do everything, all others nothing: `SDDL_DEVOBJ_SYS_ALL_ADM_ALL`.
-static SDDL: [u16; 27] = utf16("D:P(A;;GA;;;SY)(A;;GA;;;BA)");
 
 /// Context space of a file object: one owner of its [`Handle`], null before it is opened.
 struct FileContext(AtomicPtr<Handle>);
@@ -36,7 +34,7 @@ unsafe impl ZeroContext for FileContext {}
 static FILE_CONTEXT: ContextType<FileContext> =
     ContextType::new(c"TlsGateFile", &raw const FILE_CONTEXT);
 
-/// Makes the device. IRQL: PASSIVE_LEVEL, from `DriverEntry`.
+/// Makes the device with a security descriptor, given as SDDL. IRQL: PASSIVE_LEVEL, from `DriverEntry`.
 ///
 /// # Errors
 ///
@@ -45,7 +43,7 @@ static FILE_CONTEXT: ContextType<FileContext> =
 /// # Safety
 ///
 /// `driver` is this driver's framework object.
-pub unsafe fn create(driver: WDFDRIVER) -> Result<(), NtStatus> {
+pub unsafe fn create(driver: WDFDRIVER, security: &[u16]) -> Result<(), NtStatus> {
     let callbacks = Callbacks {
         create: Some(file_create),
         cleanup: Some(file_cleanup),
@@ -57,7 +55,7 @@ pub unsafe fn create(driver: WDFDRIVER) -> Result<(), NtStatus> {
         request_gone: Some(request_gone),
     };
     // SAFETY: this function's contract.
-    unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, &SDDL, &callbacks) }
+    unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, security, &callbacks) }
 }
 
 /// The belongings of the handle that a request came over. An owner of its own: the file object's

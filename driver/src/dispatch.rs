@@ -2,16 +2,15 @@
 
 use crate::{
     acquire, close,
-    gate::Gate,
     handle::Handle,
     handshake,
     kmdf::request::Request,
     memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
-    pending, query, record, release,
+    pending, query, record, release, session_query,
 };
-use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role};
+use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role, payload::functions};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
 
 /// What dispatch did with a request. Nothing is left to do either way; the type makes sure that
@@ -45,9 +44,10 @@ pub unsafe extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUES
 }
 
 fn capture(request: &Request) -> Result<(), NtStatus> {
-    let gate = Gate::get().ok_or(NtStatus::STATUS_INVALID_DEVICE_STATE)?;
+    let handle =
+        crate::device::handle_of(request).ok_or(NtStatus::STATUS_INVALID_DEVICE_REQUEST)?;
     let client = Client::capture()?;
-    let operation = Operation::new(gate, Work::Token(client))?;
+    let operation = Operation::new(handle.gate, handle.lane, Work::Token(client))?;
     pending::put_operation(request, operation);
     Ok(())
 }
@@ -90,10 +90,14 @@ fn dispatch(request: Request, output_length: usize, code: u32) -> Outcome {
 }
 
 fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outcome {
+    if handle.gate.switched_off & function(typed) != 0 {
+        handle.gate.counters.switched_off_refusals.up();
+        return refuse(request, NtStatus::STATUS_NOT_SUPPORTED);
+    }
     match typed {
         Typed::QueryVersion => query::version(handle, request),
         Typed::QueryStatistics => query::statistics(handle, request),
-        Typed::QuerySession(id) => query::session(handle, request, *id),
+        Typed::QuerySession(id) => session_query::dispatch(handle, request, *id),
         Typed::Acquire(acquire) => acquire::dispatch(handle, request, acquire),
         Typed::Release(id) => release::dispatch(handle, request, *id),
         Typed::Accept(leg) => handshake::dispatch(handle, request, Role::Server, leg),
@@ -102,6 +106,23 @@ fn perform(handle: &Shared<Handle>, request: Request, typed: &Typed<'_>) -> Outc
         Typed::Unseal(record) => record::unseal(handle, request, *record),
         Typed::Shutdown(id) => record::shutdown(handle, request, *id),
         Typed::CloseSession(id) => close::dispatch(handle, request, *id),
+    }
+}
+
+/// The kill switch of a request; 0 for what cannot be switched off: the way out, and what tells about
+/// the driver.
+const fn function(typed: &Typed<'_>) -> u32 {
+    match typed {
+        Typed::Acquire(_) => functions::ACQUIRE,
+        Typed::Accept(_) => functions::ACCEPT,
+        Typed::Connect(_) => functions::CONNECT,
+        Typed::Seal(_) | Typed::Unseal(_) => functions::RECORDS,
+        Typed::Shutdown(_) => functions::SHUTDOWN,
+        Typed::QuerySession(_) => functions::QUERY,
+        Typed::QueryVersion
+        | Typed::QueryStatistics
+        | Typed::Release(_)
+        | Typed::CloseSession(_) => 0,
     }
 }
 

@@ -87,8 +87,8 @@ pub fn step(operation: Box<Operation>) {
         unsafe { asynchronous(context, handle) }
     };
     // SAFETY: one call; the handle lies in what the operation's ending keeps.
-    let issued = unsafe { ready.issue(operation, call) };
-    if let Some((mut operation, _refused)) = operation::settle(gate, issued) {
+    let refused = unsafe { operation::issue(gate, ready, operation, None, call) };
+    if let Some((mut operation, _status)) = refused {
         let Work::End { ending, .. } = operation.work() else {
             return operation.end();
         };

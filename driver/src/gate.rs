@@ -1,16 +1,20 @@
-//! What there is once a driver: the issuers, the look-aside list, the counters, the quarantine.
+//! What there is once a driver: its settings, the issuers, the watch, the counters, the quarantine.
 
 use crate::{
     counters::Counters,
-    issuers::Issuers,
+    issuers::{Issuers, MOST_THREADS},
     kmdf::{lookaside::Lookaside, spin_lock::SpinLock},
     memory::try_box,
     nt::{self, event::Event, thread},
     operation::Operation,
-    sspi::{AsyncContext, Ready, exports_present},
+    parameters::Parameters,
+    sspi::{AsyncContext, Ready, look_up},
+    trace,
+    watch::Watch,
 };
 use alloc::boxed::Box;
 use core::{
+    num::NonZeroU32,
     pin::Pin,
     ptr,
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
@@ -18,37 +22,40 @@ use core::{
 use tlsgate_core::{
     budget::Budget,
     quarantine::Quarantine,
+    queue::Limits,
     rundown::{Closed, Rundown},
+    settings::Settings,
 };
-use tlsgate_protocol::NtStatus;
+use tlsgate_protocol::{NtStatus, payload::functions};
 
 /// Bytes of a look-aside block: what a leg's output starts with, and most inputs fit in.
 const BLOCK: usize = 8 * 1024;
-
-/// Bytes of waiting input at a time, driver-wide: a caller cannot empty the nonpaged pool, not even with
-/// legs that wait behind a security subsystem that has stopped.
-const MOST_BYTES: usize = 512 * 1024 * 1024;
-
-/// Async contexts in quarantine at a time. While there are so many no further one is made: no new
-/// session or credential, and closings whose own is gone use the synchronous functions.
-const MOST_QUARANTINED: usize = 1024;
-
-/// How long an async context stays there at least: a minute, in the 100 ns of interrupt time.
-const QUARANTINE_PERIOD: u64 = 60 * 10_000_000;
 
 /// How long unload waits after the last callback has been heard of, for its `ret` (design,
 /// invariant 4). Nothing tells a driver that a thread has left its code; the last statement of the
 /// callback is microseconds before.
 const GRACE_MILLISECONDS: u16 = 100;
 
+/// How often a waiting unload says so.
+const UNLOAD_REPORT_MS: u32 = 1_000;
+
+/// A driver-wide or a handle's quota.
+pub type Quota = Budget<AtomicUsize>;
+
 /// Everything that is not a handle's. Lives from `DriverEntry` to the end of EvtDriverUnload.
 pub struct Gate {
-    /// The driver's threads and their queue.
+    /// What an administrator has set.
+    pub settings: Settings,
+    /// [`functions`]: what they have switched off.
+    pub switched_off: u32,
+    /// The threads that make calls, and their queue.
     pub issuers: Issuers,
+    /// The thread that looks after calls and deadlines.
+    pub watch: Watch,
     /// Blocks for tokens.
     pub blocks: Lookaside,
-    /// Bytes of waiting input, driver-wide.
-    pub bytes: Budget<AtomicUsize>,
+    /// Driver-wide quotas.
+    pub quotas: Quotas,
     /// Which optional functions ksecdd.sys has, looked up when the driver was loaded.
     pub optional_exports: u32,
     /// Statistics.
@@ -59,6 +66,20 @@ pub struct Gate {
     alive: Rundown<AtomicUsize>,
     /// Set when the last of them has gone.
     drained: Event,
+}
+
+/// What is bounded in all, whichever handle it is of.
+pub struct Quotas {
+    /// Open handles.
+    pub handles: Quota,
+    /// Sessions, those being deleted included.
+    pub sessions: Quota,
+    /// Credentials, those being freed included.
+    pub credentials: Quota,
+    /// Requests that pend.
+    pub pending: Quota,
+    /// Bytes of waiting input.
+    pub bytes: Quota,
 }
 
 /// The quarantine's two generations.
@@ -79,20 +100,40 @@ impl Gate {
     /// # Errors
     ///
     /// There is no memory, or no thread.
-    pub fn open() -> Result<(), NtStatus> {
+    pub fn open(parameters: &Parameters) -> Result<(), NtStatus> {
+        let settings = parameters.settings;
+        let limits = Limits {
+            // Lanes of closed handles live on for a while.
+            lanes: size(settings.handles).saturating_mul(2),
+            registered: size(settings.operations),
+            registered_per_lane: size(settings.operations_per_handle),
+            inside: size(settings.inside),
+            inside_per_lane: size(settings.inside_per_handle),
+            issuers: MOST_THREADS,
+        };
+        let quarantine = Quarantine::new(units(settings.quarantine_ms), size(settings.quarantined));
         let gate = Self {
-            issuers: Issuers::new()?,
+            issuers: Issuers::new(limits)?,
+            watch: Watch::new()?,
             blocks: Lookaside::new(BLOCK)?,
-            bytes: Budget::new(MOST_BYTES),
-            optional_exports: exports_present(),
+            quotas: Quotas {
+                handles: Quota::new(size(settings.handles)),
+                sessions: Quota::new(size(settings.sessions)),
+                credentials: Quota::new(size(settings.credentials)),
+                pending: Quota::new(size(settings.pending)),
+                bytes: Quota::new(mebibytes(settings.input_mib)),
+            },
+            optional_exports: look_up(),
             counters: Counters::default(),
             quarantine: SpinLock::new(Kept {
-                policy: Quarantine::new(QUARANTINE_PERIOD, MOST_QUARANTINED),
+                policy: quarantine,
                 young: None,
                 old: None,
             })?,
             alive: Rundown::new(),
             drained: Event::new(),
+            switched_off: switched_off(&settings),
+            settings,
         };
         let gate = try_box(gate).map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
         let gate = Box::into_raw(gate);
@@ -100,11 +141,14 @@ impl Gate {
         // SAFETY: just made; freed by `shut`, which nothing outlives.
         let gate: &'static Self = unsafe { &*gate };
         Pin::static_ref(&gate.drained).initialize();
-        if let Err(status) = Pin::static_ref(&gate.issuers).start(gate) {
+        gate.counters.settings_ignored.at_least(parameters.ignored);
+        let started = Pin::static_ref(&gate.issuers)
+            .start(gate)
+            .and_then(|()| Pin::static_ref(&gate.watch).start(gate));
+        if started.is_err() {
             Self::shut();
-            return Err(status);
         }
-        Ok(())
+        started
     }
 
     /// The gate. `None` before it is open.
@@ -121,8 +165,9 @@ impl Gate {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
             Closed::Now | Closed::Before => {}
-            Closed::AfterLastUse => Pin::static_ref(&gate.drained).wait(),
+            Closed::AfterLastUse => gate.wait_until_drained(),
         }
+        Pin::static_ref(&gate.watch).stop();
         Pin::static_ref(&gate.issuers).stop();
         thread::sleep_milliseconds(GRACE_MILLISECONDS);
         let kept = {
@@ -135,6 +180,16 @@ impl Gate {
         let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
         drop(unsafe { Box::from_raw(gate) });
+    }
+
+    /// Waits for the last callback, however long that takes, and says so now and then: code that may
+    /// yet be called must not go.
+    fn wait_until_drained(&'static self) {
+        let drained = Pin::static_ref(&self.drained);
+        while !drained.wait_for(units(UNLOAD_REPORT_MS)) {
+            let (waiting, inside) = self.issuers.load();
+            trace::unload_waiting(waiting.saturating_add(inside) as u64);
+        }
     }
 
     /// Counts an operation or a handle. False when the driver is being unloaded.
@@ -151,7 +206,7 @@ impl Gate {
     }
 
     /// Makes the async context in `place` ready for a call, or puts a fresh one there. IRQL:
-    /// PASSIVE_LEVEL, on an issuer's thread. `None` when there is no memory or the quarantine is full.
+    /// PASSIVE_LEVEL, on an issuer's thread. `None` when there is no memory.
     pub fn ready(&self, place: &mut Option<AsyncContext<Operation>>) -> Option<Ready<Operation>> {
         if let Some(context) = place {
             if let Some(ready) = context.ready() {
@@ -164,16 +219,26 @@ impl Gate {
         place.as_mut()?.ready()
     }
 
-    /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory or the quarantine
-    /// is full.
-    pub fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
-        if self.is_quarantine_full() {
-            self.counters.quota_refusals.up();
-            return None;
-        }
+    /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
+    fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
         let context = AsyncContext::new()?;
         self.counters.async_contexts_live.up();
         Some(context)
+    }
+
+    /// Makes the async context of a new session or credential. IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// The quarantine is full, or there is no memory.
+    pub fn first_async_context(&self) -> Result<AsyncContext<Operation>, NtStatus> {
+        self.sweep_quarantine();
+        if !self.quarantine.lock().policy.may_begin() {
+            self.counters.quota_refusals.up();
+            return Err(NtStatus::STATUS_QUOTA_EXCEEDED);
+        }
+        self.new_async_context()
+            .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
     }
 
     /// Frees an async context without a call inside. IRQL: PASSIVE_LEVEL.
@@ -185,9 +250,13 @@ impl Gate {
     }
 
     /// Keeps an async context for a while because a call on it was refused: whether such a call can
-    /// call back is not documented. IRQL: PASSIVE_LEVEL.
+    /// call back is not documented. Where ksecdd says that it owes none, the context goes at once.
+    /// IRQL: PASSIVE_LEVEL.
     pub fn quarantine(&self, context: Option<AsyncContext<Operation>>) {
         let Some(context) = context else { return };
+        if !context.owes_callback() {
+            return self.free_async_context(Some(context));
+        }
         self.counters.quarantined_live.up();
         match try_box(context) {
             Ok(mut context) => {
@@ -202,20 +271,33 @@ impl Gate {
         }
     }
 
-    /// Whether the quarantine is full, after what has been there long enough has gone.
-    fn is_quarantine_full(&self) -> bool {
-        let (gone, full) = {
+    /// Lets go what has been in quarantine long enough. IRQL: PASSIVE_LEVEL.
+    pub fn sweep_quarantine(&self) {
+        let gone = {
             let mut kept = self.quarantine.lock();
-            let gone = if kept.policy.turn(nt::unbiased_time()) {
+            if kept.policy.turn(nt::unbiased_time()) {
                 let young = kept.young.take();
                 core::mem::replace(&mut kept.old, young)
             } else {
                 None
-            };
-            (gone, kept.policy.is_full())
+            }
         };
         self.free_list(gone);
-        full
+    }
+
+    /// When a request that begins now, and whose caller asks for so many milliseconds, is given up, in
+    /// unbiased time.
+    pub fn due(&self, wanted: Option<NonZeroU32>) -> u64 {
+        nt::unbiased_time().saturating_add(self.time_out(wanted))
+    }
+
+    /// Milliseconds until a handshake whose caller asks for `wanted` of them is given up, in the units
+    /// of [`nt::unbiased_time`].
+    pub fn time_out(&self, wanted: Option<NonZeroU32>) -> u64 {
+        units(
+            self.settings
+                .handshake_timeout(wanted.map_or(0, NonZeroU32::get)),
+        )
     }
 
     fn free_list(&self, mut list: List) {
@@ -225,4 +307,34 @@ impl Gate {
             self.free_async_context(Some(*context));
         }
     }
+}
+
+/// [`functions`] whose switch says so.
+fn switched_off(settings: &Settings) -> u32 {
+    [
+        (settings.disable_acquire, functions::ACQUIRE),
+        (settings.disable_accept, functions::ACCEPT),
+        (settings.disable_connect, functions::CONNECT),
+        (settings.disable_records, functions::RECORDS),
+        (settings.disable_shutdown, functions::SHUTDOWN),
+        (settings.disable_query, functions::QUERY),
+    ]
+    .iter()
+    .filter(|(off, _)| *off != 0)
+    .fold(0, |mask, (_, function)| mask | function)
+}
+
+/// Milliseconds in the units of interrupt time, 100 ns.
+pub fn units(milliseconds: u32) -> u64 {
+    u64::from(milliseconds).saturating_mul(10_000)
+}
+
+/// A setting as a size.
+pub const fn size(setting: u32) -> usize {
+    setting as usize
+}
+
+/// A setting in MiB, in bytes.
+pub const fn mebibytes(setting: u32) -> usize {
+    size(setting).saturating_mul(1024 * 1024)
 }

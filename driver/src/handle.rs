@@ -1,39 +1,53 @@
 //! What one open handle owns: credentials, sessions, pended requests; and its clean-up.
 
 use crate::{
+    counters::Counter,
     credential::{self, Credential},
-    gate::Gate,
+    gate::{Gate, Quota, mebibytes, size},
     kmdf::spin_lock::SpinLock,
     memory::Shared,
+    nt,
     pending::Pending,
+    quota::Share,
     session::Session,
     sspi,
 };
-use tlsgate_core::table::{Refused, Table};
+use tlsgate_core::{
+    queue::{self, Lane},
+    rate::Bucket,
+    table::{Refused, Table},
+};
 use tlsgate_protocol::{CredentialId, NtStatus, SessionId};
-
-/// Most credentials of a handle.
-const MOST_CREDENTIALS: usize = 256;
-/// Most sessions of a handle.
-const MOST_SESSIONS: usize = 32_768;
-/// Most requests of a handle that pend at a time.
-const MOST_PENDING: usize = 32_768;
 
 /// One file object's belongings.
 pub struct Handle {
     /// The driver's gate.
     pub gate: &'static Gate,
+    /// Its turn in the queue.
+    pub lane: Lane,
+    /// Bytes of its waiting input.
+    pub bytes: Quota,
+    /// Its operations inside ksecdd whose request has been given up.
+    pub orphans: Counter,
     tables: SpinLock<Tables>,
+    _share: Share,
     /// The last field: its drop may let the driver be unloaded.
     _alive: Alive,
 }
 
-/// Keeps the driver loaded: a handle's lock is the framework's to delete, after the driver's own.
-struct Alive(&'static Gate);
+/// Keeps the lane and the driver: a handle's lock is the framework's to delete, after the driver's
+/// own.
+struct Alive {
+    gate: &'static Gate,
+    lane: Option<Lane>,
+}
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.0.leave();
+        if let Some(lane) = self.lane {
+            self.gate.issuers.close_lane(lane);
+        }
+        self.gate.leave();
     }
 }
 
@@ -43,6 +57,8 @@ struct Tables {
     credentials: Table<Shared<Credential>>,
     sessions: Table<Shared<Session>>,
     pending: Table<Shared<Pending>>,
+    /// A token for each handshake that may fail.
+    failures: Bucket,
 }
 
 impl Handle {
@@ -50,24 +66,80 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// There is no memory.
+    /// There are too many handles, or there is no memory.
     pub fn new(gate: &'static Gate) -> Result<Shared<Self>, NtStatus> {
+        let settings = &gate.settings;
+        let share = Share::take(gate, &gate.quotas.handles, 1)?;
         let tables = SpinLock::new(Tables {
             cleaned_up: false,
-            credentials: Table::new(MOST_CREDENTIALS),
-            sessions: Table::new(MOST_SESSIONS),
-            pending: Table::new(MOST_PENDING),
+            credentials: Table::new(size(settings.credentials_per_handle)),
+            sessions: Table::new(size(settings.sessions_per_handle)),
+            pending: Table::new(size(settings.pending_per_handle)),
+            failures: Bucket::new(
+                settings.failures_per_second,
+                settings.failures_burst,
+                nt::unbiased_time(),
+            ),
         })?;
         if !gate.enter() {
             return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
         }
-        let alive = Alive(gate);
+        let mut alive = Alive { gate, lane: None };
+        let lane = gate.issuers.open_lane().map_err(|refused| match refused {
+            queue::Refused::TooMany => NtStatus::STATUS_QUOTA_EXCEEDED,
+            queue::Refused::OutOfMemory | queue::Refused::Closed => {
+                NtStatus::STATUS_INSUFFICIENT_RESOURCES
+            }
+        })?;
+        alive.lane = Some(lane);
         Shared::try_new(Self {
             gate,
+            lane,
+            bytes: Quota::new(mebibytes(settings.input_mib_per_handle)),
+            orphans: Counter::default(),
             tables,
+            _share: share,
             _alive: alive,
         })
         .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+    }
+
+    /// Whether something new may be given to ksecdd: not while as many of the handle's operations, or
+    /// of all, as may be are orphans there. IRQL: up to DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_QUOTA_EXCEEDED; it is counted.
+    pub fn may_issue(&self) -> Result<(), NtStatus> {
+        let (settings, counters) = (&self.gate.settings, &self.gate.counters);
+        let is_full = self.orphans.get() >= u64::from(settings.orphans_per_handle)
+            || counters.orphans_live.get() >= u64::from(settings.orphans);
+        if is_full {
+            counters.quota_refusals.up();
+            return Err(NtStatus::STATUS_QUOTA_EXCEEDED);
+        }
+        Ok(())
+    }
+
+    /// Whether a new session may begin: not while too many handshakes have failed lately. IRQL: up to
+    /// DISPATCH_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_RETRY; it is counted.
+    pub fn may_begin(&self) -> Result<(), NtStatus> {
+        let now = nt::unbiased_time();
+        if self.with(|tables| tables.failures.has(now)) {
+            return Ok(());
+        }
+        self.gate.counters.rate_refusals.up();
+        Err(NtStatus::STATUS_RETRY)
+    }
+
+    /// A handshake has failed. IRQL: up to DISPATCH_LEVEL.
+    pub fn handshake_failed(&self) {
+        let now = nt::unbiased_time();
+        self.with(|tables| tables.failures.spend(now));
     }
 
     /// Gives up every request and closes every session and credential. What is inside ksecdd lives
@@ -76,7 +148,7 @@ impl Handle {
         self.tables.lock().cleaned_up = true;
         // One at a time: completing a request and closing a session are not for under a lock.
         while let Some(pending) = self.with(|tables| tables.pending.drain()) {
-            pending.give_up(NtStatus::STATUS_CANCELLED);
+            let _orphan_or_not = pending.give_up(NtStatus::STATUS_CANCELLED, "handle closed");
         }
         while let Some(session) = self.with(|tables| tables.sessions.drain()) {
             sspi::close(&session);

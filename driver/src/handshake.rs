@@ -3,12 +3,11 @@
 use crate::{
     credential::{Credential, CredentialUse},
     dispatch::{Outcome as Done, refuse, reply},
-    gate::Gate,
     handle::Handle,
     kmdf::request::Request,
-    leg::{Input, discard, refusal, submit, write_reply},
+    leg::{Input, discard, fail, refusal, submit, write_reply},
     memory::{Shared, try_concat, try_widen},
-    session::Session,
+    session::{self, Session},
     sspi::{self, Exclusive, FirstCall, is_valid, schannel},
 };
 use alloc::boxed::Box;
@@ -31,10 +30,9 @@ pub fn dispatch(
     role: Role,
     leg: &LegRequest<'_>,
 ) -> Done {
-    let gate = handle.gate;
     match &leg.target {
         Target::New(new) => {
-            let beginning = Beginning::of(gate, role, leg, new);
+            let beginning = Beginning::of(handle, role, leg, new);
             begin(handle, request, beginning)
         }
         Target::Session(id) => {
@@ -60,7 +58,7 @@ pub fn dispatch(
                 Place::First
             };
             let admission = admit(leg.input, place);
-            let input = Input::copy_of(gate, leg.input);
+            let input = Input::copy_of(handle, leg.input);
             let later = Later {
                 right,
                 id: *id,
@@ -76,6 +74,7 @@ pub fn dispatch(
 struct Beginning {
     role: Role,
     credential: CredentialId,
+    time_out: u64,
     has_name: bool,
     admission: Admission,
     input: Result<Input, NtStatus>,
@@ -83,17 +82,18 @@ struct Beginning {
 }
 
 impl Beginning {
-    fn of(gate: &'static Gate, role: Role, leg: &LegRequest<'_>, new: &New<'_>) -> Self {
+    fn of(handle: &Shared<Handle>, role: Role, leg: &LegRequest<'_>, new: &New<'_>) -> Self {
         Self {
             role,
             credential: new.credential,
+            time_out: handle.gate.time_out(new.timeout_ms),
             has_name: !new.server_name.is_empty(),
             admission: match role {
                 Role::Server => admit(leg.input, Place::First),
                 // The client speaks first.
                 Role::Client => Admission::Call,
             },
-            input: Input::copy_of(gate, leg.input),
+            input: Input::copy_of(handle, leg.input),
             first: application_protocols(new.alpn)
                 .zip(try_widen(new.server_name))
                 .map(|(protocols, name)| FirstCall::new(protocols, name)),
@@ -103,7 +103,10 @@ impl Beginning {
 
 /// The first leg: makes a session only for a whole record, or a client.
 fn begin(handle: &Shared<Handle>, request: Request, beginning: Beginning) -> Done {
-    let used = match use_credential(handle, &beginning) {
+    let used = handle
+        .may_begin()
+        .and_then(|()| use_credential(handle, &beginning));
+    let used = match used {
         Ok(used) => used,
         Err(status) => return refuse(request, status),
     };
@@ -117,15 +120,20 @@ fn begin(handle: &Shared<Handle>, request: Request, beginning: Beginning) -> Don
         }
         Admission::Refuse(outcome, alert) => {
             drop(used);
+            handle.handshake_failed();
             return reply(request, |room| refusal(room, 0, outcome, alert));
         }
     }
     let first = beginning
         .first
         .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
-    let made = beginning
-        .input
-        .and_then(|input| Ok((input, make_session(handle, used, first?)?)));
+    let made = beginning.input.and_then(|input| {
+        let first = first?;
+        Ok((
+            input,
+            make_session(handle, used, first, beginning.time_out)?,
+        ))
+    });
     let (input, (session, id)) = match made {
         Ok(made) => made,
         Err(status) => return refuse(request, status),
@@ -196,7 +204,7 @@ fn go_on(
                 });
             }
             (Admission::Refuse(outcome, alert), _) => {
-                right.holder().fail();
+                fail(handle, right.holder(), outcome.status);
                 drop(right);
                 return reply(request, |room| {
                     // Once there are keys, an unprotected alert would be noise.
@@ -237,11 +245,15 @@ fn make_session(
     handle: &Shared<Handle>,
     credential: CredentialUse,
     first: FirstCall,
+    time_out: u64,
 ) -> Result<(Shared<Session>, SessionId), NtStatus> {
-    let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
-    let gate = handle.gate;
-    let asynchronous = gate.new_async_context().ok_or(none)?;
-    let session = Session::new(gate, credential, asynchronous, first)?;
+    let beginning = session::Beginning {
+        credential,
+        asynchronous: handle.gate.first_async_context()?,
+        first,
+        time_out,
+    };
+    let session = Session::new(handle, beginning)?;
     match handle.add_session(session.clone()) {
         Ok(id) => Ok((session, id)),
         Err(status) => {

@@ -19,21 +19,14 @@ use core::{
     sync::atomic::{AtomicBool, Ordering},
 };
 use tlsgate_core::{
-    queue::{Limits, Queue, Refused},
+    queue::{Lane, Limits, Queue, Refused},
     room,
 };
 use tlsgate_protocol::NtStatus;
 use wdk_sys::PVOID;
 
-/// Operations inside ksecdd at a time. LSASS has few threads; what it is given beyond that waits
-/// there instead of here, where it can still be cancelled.
-const MOST_INSIDE: usize = 4096;
-
-/// Operations that exist at a time, one in reserve for each session and credential included.
-const MOST_OPERATIONS: usize = 256 * 1024;
-
 /// Most threads, whatever the number of processors.
-const MOST_THREADS: usize = 64;
+pub const MOST_THREADS: usize = 64;
 
 /// Releases of the semaphore that wake every thread.
 const ENOUGH_FOR_ALL: i32 = 64;
@@ -54,13 +47,9 @@ impl Issuers {
     /// # Errors
     ///
     /// The framework has no locks.
-    pub fn new() -> Result<Self, NtStatus> {
+    pub fn new(limits: Limits) -> Result<Self, NtStatus> {
         Ok(Self {
-            queue: SpinLock::new(Queue::new(Limits {
-                registered: MOST_OPERATIONS,
-                inside: MOST_INSIDE,
-                issuers: MOST_THREADS,
-            }))?,
+            queue: SpinLock::new(Queue::new(limits))?,
             work: Semaphore::new(),
             stopping: AtomicBool::new(false),
             threads: SpinLock::new(Vec::new())?,
@@ -109,28 +98,43 @@ impl Issuers {
         }
     }
 
+    /// Makes a handle's lane; [`Self::close_lane`] must follow.
+    ///
+    /// # Errors
+    ///
+    /// There are too many, or there is no memory.
+    pub fn open_lane(&self) -> Result<Lane, Refused> {
+        self.queue.lock().open_lane()
+    }
+
+    /// The handle is gone; its lane goes with its last operation. IRQL: up to DISPATCH_LEVEL.
+    pub fn close_lane(&self, lane: Lane) {
+        self.queue.lock().close_lane(lane);
+    }
+
     /// Makes room in the queue for an operation that is being made.
     ///
     /// # Errors
     ///
     /// There are too many, or there is no memory.
-    pub fn register(&self) -> Result<(), Refused> {
-        self.queue.lock().register()
+    pub fn register(&self, lane: Lane) -> Result<(), Refused> {
+        self.queue.lock().register(lane)
     }
 
     /// An operation that was registered is gone; `admitted` if it had been let into ksecdd. IRQL:
     /// up to DISPATCH_LEVEL.
-    pub fn forget(&'static self, admitted: bool) {
+    pub fn forget(&'static self, lane: Lane, admitted: bool) {
         let mut queue = self.queue.lock();
-        queue.unregister();
-        if admitted && queue.leave() {
+        if admitted && queue.leave(lane) {
             self.wake(&mut queue);
         }
+        queue.unregister(lane);
     }
 
     /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
     pub fn submit(&'static self, operation: Box<Operation>) {
-        self.push(operation, Queue::wait);
+        let lane = operation.lane();
+        self.push(operation, |queue, operation| queue.wait(lane, operation));
     }
 
     /// Lets an admitted operation take its next step. IRQL: up to DISPATCH_LEVEL.

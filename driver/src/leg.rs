@@ -1,7 +1,7 @@
 //! A leg on its way: its memory, its calls on the issuers' threads, and its end.
 
 use crate::{
-    buffer::{Buffer, Charge},
+    buffer::Buffer,
     dispatch::write,
     gate::Gate,
     handle::Handle,
@@ -10,6 +10,7 @@ use crate::{
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::Pending,
+    quota::Charge,
     session::Session,
     sspi::{
         self, Exclusive, HandshakeArguments as Arguments, InputBuffers, Lent, OutputBuffers,
@@ -55,15 +56,15 @@ pub struct Input {
 }
 
 impl Input {
-    /// Copies them, charged to the driver's bytes. IRQL: up to DISPATCH_LEVEL.
+    /// Copies them, charged to the handle. IRQL: up to DISPATCH_LEVEL.
     ///
     /// # Errors
     ///
-    /// The quota is used up, or there is no memory.
-    pub fn copy_of(gate: &'static Gate, bytes: &[u8]) -> Result<Self, NtStatus> {
-        let charge = Charge::take(gate, bytes.len()).ok_or(NtStatus::STATUS_QUOTA_EXCEEDED)?;
-        let copy =
-            Buffer::copy_of(&gate.blocks, bytes).ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+    /// A quota is used up, or there is no memory.
+    pub fn copy_of(handle: &Shared<Handle>, bytes: &[u8]) -> Result<Self, NtStatus> {
+        let charge = Charge::take(handle, bytes.len())?;
+        let copy = Buffer::copy_of(&handle.gate.blocks, bytes)
+            .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self {
             copy,
             _charge: charge,
@@ -87,6 +88,10 @@ pub fn submit(
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
+    let due = match handle.may_issue().and_then(|()| session.due()) {
+        Ok(due) => due,
+        Err(status) => return Err((Some(request), status)),
+    };
     let leg = HandshakeLeg {
         right,
         id,
@@ -99,11 +104,11 @@ pub fn submit(
         output_buffers: OutputBuffers::new(),
         attributes: 0,
     };
-    let mut operation = match Operation::new(gate, Work::Leg(leg)) {
+    let mut operation = match Operation::new(gate, handle.lane, Work::Leg(leg)) {
         Ok(operation) => operation,
         Err(status) => return Err((Some(request), status)),
     };
-    match Pending::pend(request, handle, Some(session)) {
+    match Pending::pend(request, handle, Some(session), due) {
         Ok(pending) => {
             operation.pending = Some(pending);
             gate.issuers.submit(operation);
@@ -140,9 +145,10 @@ pub fn step(operation: Box<Operation>) {
         return finish(operation.reclaim(), SecurityStatus::SEC_E_NO_CREDENTIALS);
     };
     // SAFETY: one call; the addresses lie in the operation and in the session that its right keeps.
-    let issued = unsafe { ready.issue(operation, |context| arguments.call(context)) };
-    drop(client);
-    if let Some((mut operation, status)) = operation::settle(gate, issued) {
+    let call = |context| unsafe { arguments.call(context) };
+    // SAFETY: as above.
+    let refused = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
+    if let Some((mut operation, status)) = refused {
         if let Work::Leg(leg) = operation.work() {
             gate.quarantine(leg.right.parts().asynchronous.take());
         }
@@ -262,7 +268,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
     let session = right.holder().clone();
     match outcome.becomes {
         Some(Phase::Established) => session.establish(),
-        Some(Phase::Failed) => session.fail(),
+        Some(Phase::Failed) => fail(pending.handle(), &session, outcome.status),
         Some(Phase::Handshaking) | None => {}
     }
     let phase = session.phase();
@@ -280,7 +286,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         )
     });
     if !delivered {
-        session.fail();
+        session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
         if made_session {
             discard(pending.handle(), &session, id);
         }
@@ -290,9 +296,16 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
     operation.end();
 }
 
+/// A session is of no more use; a handshake that fails is charged to its handle.
+pub fn fail(handle: &Handle, session: &Session, status: SecurityStatus) {
+    if session.fail(status) {
+        handle.handshake_failed();
+    }
+}
+
 /// A session whose id nobody knows goes at once. Whoever takes it out of the table closes it.
 pub fn discard(handle: &Shared<Handle>, session: &Shared<Session>, id: SessionId) {
-    session.fail();
+    session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
     if handle.remove_session(id).is_some() {
         sspi::close(session);
     }

@@ -50,16 +50,22 @@ mod leg;
 mod memory;
 mod nt;
 mod operation;
+mod parameters;
 mod pending;
 mod query;
+mod quota;
 mod record;
 mod release;
 mod session;
+mod session_query;
 mod sspi;
+mod trace;
+mod watch;
 
 use core::ptr;
 use gate::Gate;
 use kmdf::{call::wdf, object::plain_attributes, size};
+use parameters::Parameters;
 use tlsgate_protocol::NtStatus;
 use wdk_alloc::WdkAllocator;
 use wdk_sys::{
@@ -111,13 +117,27 @@ unsafe fn start(
             &raw mut framework_driver
         ))
     })?;
-    Gate::open()?;
+    trace::open();
     // SAFETY: just made.
-    if let Err(status) = unsafe { device::create(framework_driver) } {
-        Gate::shut();
-        return Err(status);
+    let opened = unsafe { open(framework_driver) };
+    if opened.is_err() {
+        trace::close();
     }
-    Ok(())
+    opened
+}
+
+/// # Safety
+///
+/// `driver` is this driver's framework object.
+unsafe fn open(driver: WDFDRIVER) -> Result<(), NtStatus> {
+    // SAFETY: this function's contract.
+    let parameters = unsafe { Parameters::read(driver) }?;
+    Gate::open(&parameters).inspect_err(|status| trace::start_failed("resources", status.0))?;
+    // SAFETY: this function's contract.
+    unsafe { device::create(driver, parameters.security()) }.inspect_err(|status| {
+        trace::start_failed("device", status.0);
+        Gate::shut();
+    })
 }
 
 /// EvtDriverUnload: every handle is closed. Waits for what is still inside ksecdd. IRQL:
@@ -128,4 +148,5 @@ unsafe fn start(
 /// Called by the framework, once.
 unsafe extern "C" fn unload(_driver: WDFDRIVER) {
     Gate::shut();
+    trace::close();
 }

@@ -10,20 +10,31 @@ use crate::{
     gate::Gate,
     leg::{self, HandshakeLeg},
     memory::{Shared, try_box},
-    nt::token::Client,
+    nt::{
+        self,
+        token::{Client, Impersonation},
+    },
     pending::Pending,
-    sspi::{Completed, Issued, When},
+    sspi::{Completed, Issued, Lent, Ready, When},
 };
 use alloc::boxed::Box;
-use core::mem;
-use tlsgate_core::{queue::Refused, ticket::Begin};
+use core::{mem, sync::atomic::AtomicU64};
+use tlsgate_core::{
+    queue::{Lane, Refused},
+    ticket::Begin,
+};
 use tlsgate_protocol::{NtStatus, SecurityStatus};
+use wdk_sys::{SECURITY_STATUS, SspiAsyncContext};
 
 /// One operation.
 pub struct Operation {
     gate: &'static Gate,
+    /// Its handle's place in the queue.
+    lane: Lane,
     /// It counts among those inside ksecdd.
     admitted: bool,
+    /// When its last call was issued, for measuring.
+    issued: u64,
     /// The request it is for, if any.
     pub pending: Option<Shared<Pending>>,
     work: Work,
@@ -59,11 +70,11 @@ impl Operation {
     /// # Errors
     ///
     /// There are too many, there is no memory, or the driver is being unloaded.
-    pub fn new(gate: &'static Gate, work: Work) -> Result<Box<Self>, NtStatus> {
+    pub fn new(gate: &'static Gate, lane: Lane, work: Work) -> Result<Box<Self>, NtStatus> {
         if !gate.enter() {
             return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
         }
-        let registered = gate.issuers.register();
+        let registered = gate.issuers.register(lane);
         if registered.is_err() {
             gate.leave();
         }
@@ -73,15 +84,18 @@ impl Operation {
                 NtStatus::STATUS_QUOTA_EXCEEDED
             }
             Refused::OutOfMemory => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+            Refused::Closed => NtStatus::STATUS_FILE_CLOSED,
         })?;
         try_box(Self {
             gate,
+            lane,
             admitted: false,
+            issued: 0,
             pending: None,
             work,
         })
         .map_err(|_| {
-            gate.issuers.forget(false);
+            gate.issuers.forget(lane, false);
             gate.leave();
             NtStatus::STATUS_INSUFFICIENT_RESOURCES
         })
@@ -90,6 +104,11 @@ impl Operation {
     /// The driver's gate.
     pub const fn gate(&self) -> &'static Gate {
         self.gate
+    }
+
+    /// Its handle's place in the queue.
+    pub const fn lane(&self) -> Lane {
+        self.lane
     }
 
     /// What it does, in place: addresses in it are good while the operation lives.
@@ -110,9 +129,9 @@ impl Operation {
     /// The end of an operation. The driver may be unloaded right after: a callback's last statement.
     /// (Dispatch is kept by its handle, an issuer is joined.) IRQL: up to DISPATCH_LEVEL, unless it carries a token.
     pub fn end(self: Box<Self>) {
-        let (gate, admitted) = (self.gate, self.admitted);
+        let (gate, lane, admitted) = (self.gate, self.lane, self.admitted);
         drop(self);
-        gate.issuers.forget(admitted);
+        gate.issuers.forget(lane, admitted);
         gate.leave();
     }
 
@@ -146,9 +165,33 @@ impl Operation {
     }
 }
 
-/// Goes on after a call, on the issuer's thread. Gives the operation back when the call was
-/// refused: its async context must go into quarantine.
-pub fn settle(
+/// Makes one call as `client`, has it watched, and goes on with it if it has completed. Gives the
+/// operation back when the call was refused: its async context must go into quarantine. IRQL:
+/// PASSIVE_LEVEL, on an issuer's thread.
+///
+/// # Safety
+///
+/// As for [`Armed::issue`](crate::sspi::Armed::issue).
+pub unsafe fn issue(
+    gate: &'static Gate,
+    ready: Ready<Operation>,
+    mut operation: Lent<Operation>,
+    client: Option<Impersonation<'_>>,
+    call: impl FnOnce(*mut SspiAsyncContext) -> SECURITY_STATUS,
+) -> Option<(Box<Operation>, SecurityStatus)> {
+    let Some(armed) = ready.arm() else {
+        return Some((operation.reclaim(), SecurityStatus::SEC_E_INTERNAL_ERROR));
+    };
+    let pending = operation.get().pending.clone();
+    gate.watch.call(&gate.settings, armed.watcher(), pending);
+    operation.get().issued = nt::precise_time();
+    // SAFETY: this function's contract.
+    let issued = unsafe { armed.issue(operation, call) };
+    drop(client);
+    settle(gate, issued)
+}
+
+fn settle(
     gate: &'static Gate,
     issued: Issued<Operation>,
 ) -> Option<(Box<Operation>, SecurityStatus)> {
@@ -174,6 +217,10 @@ pub fn settle(
 impl Completed for Operation {
     fn completed(mut self: Box<Self>, status: SecurityStatus) {
         self.returned();
+        if matches!(self.work, Work::Leg(_)) {
+            let elapsed = nt::precise_time().saturating_sub(self.issued);
+            self.gate.counters.leg_latency.record(elapsed / 10);
+        }
         match &mut self.work {
             Work::Leg(_) => leg::completed(self, status),
             Work::Acquire(_) => acquire::completed(self, status),
@@ -197,6 +244,12 @@ impl Completed for Operation {
     fn stray() {
         if let Some(gate) = Gate::get() {
             gate.counters.stray_callbacks.up();
+        }
+    }
+
+    fn unwatch(cell: &AtomicU64) {
+        if let Some(gate) = Gate::get() {
+            gate.watch.forget(cell);
         }
     }
 }

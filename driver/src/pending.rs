@@ -1,6 +1,7 @@
 //! A pended request: completed exactly once, by its result or by whoever gives it up.
 
 use crate::{
+    counters::Counter,
     handle::Handle,
     kmdf::{
         object::{ContextType, ZeroContext},
@@ -8,7 +9,9 @@ use crate::{
     },
     memory::Shared,
     operation::Operation,
+    quota::Share,
     session::Session,
+    trace,
 };
 use alloc::boxed::Box;
 use core::{
@@ -17,7 +20,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use tlsgate_core::ticket::{Abandoned, Begin, Completer, Ticket};
-use tlsgate_protocol::NtStatus;
+use tlsgate_protocol::{NtStatus, SecurityStatus};
 use wdk_sys::{WDFOBJECT, WDFREQUEST};
 
 /// Context space of every request.
@@ -44,13 +47,17 @@ pub struct Pending {
     session: Option<Shared<Session>>,
     /// Its number in the handle's table; 0 before it is there.
     number: AtomicU64,
+    /// Its deadline's key in the watch; 0 before it is there.
+    deadline: AtomicU64,
+    _share: Share,
     /// Last to be dropped: it keeps the driver loaded.
     handle: Shared<Handle>,
 }
 
 impl Pending {
-    /// Marks a request cancelable, before anything is issued for it. From here on its buffer is
-    /// not to be touched: the request may be completed at any time. IRQL: PASSIVE_LEVEL.
+    /// Marks a request cancelable, before anything is issued for it, to be given up when it is `due`
+    /// in unbiased time. From here on its buffer is not to be touched: the request may be completed at
+    /// any time. IRQL: PASSIVE_LEVEL.
     ///
     /// # Errors
     ///
@@ -59,13 +66,21 @@ impl Pending {
         request: Request,
         handle: &Shared<Handle>,
         session: Option<Shared<Session>>,
+        due: u64,
     ) -> Result<Shared<Self>, (Option<Request>, NtStatus)> {
+        let gate = handle.gate;
+        let share = match Share::take(gate, &gate.quotas.pending, 1) {
+            Ok(share) => share,
+            Err(status) => return Err((Some(request), status)),
+        };
         let pending = Self {
             ticket: Ticket::new(),
             request: request.keep(),
             handle: handle.clone(),
             session,
             number: AtomicU64::new(0),
+            deadline: AtomicU64::new(0),
+            _share: share,
         };
         let Ok(pending) = Shared::try_new(pending) else {
             return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
@@ -82,11 +97,17 @@ impl Pending {
             return Err((Some(request), status));
         }
         // Only now: clean-up unmarks what it finds in the table.
-        match handle.add_pending(pending.clone()) {
-            Ok(number) => {
-                pending.number.store(number, Ordering::Release);
-                Ok(pending)
-            }
+        let added = handle.add_pending(pending.clone()).and_then(|number| {
+            pending.number.store(number, Ordering::Release);
+            let deadline = gate
+                .watch
+                .request(due, pending.clone())
+                .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+            pending.deadline.store(deadline.raw(), Ordering::Release);
+            Ok(())
+        });
+        match added {
+            Ok(()) => Ok(pending),
             Err(status) => {
                 pending.complete(status, |_| 0);
                 Err((None, status))
@@ -102,8 +123,13 @@ impl Pending {
     /// After the call. IRQL: up to DISPATCH_LEVEL.
     pub fn returned(&self) {
         if self.ticket.returned() {
-            self.handle.gate.counters.orphans_live.down();
+            self.count_orphan(Counter::down);
         }
+    }
+
+    /// The session that fails when the request is given up.
+    pub const fn session(&self) -> Option<&Shared<Session>> {
+        self.session.as_ref()
     }
 
     /// The handle that the request came over.
@@ -127,12 +153,28 @@ impl Pending {
         ours
     }
 
-    /// Gives the request up for another reason than its cancellation. IRQL: up to DISPATCH_LEVEL.
-    pub fn give_up(&self, status: NtStatus) {
-        if self.ticket.claim() && self.unmark() {
-            self.abandoned(Ticket::abandon);
-            // SAFETY: claimed and unmarked, so it is ours alone, once.
-            unsafe { self.request.complete(status, |_| 0) };
+    /// Gives the request up for another reason than its cancellation. Says where its operation was, if
+    /// the request was still there to be given up. IRQL: up to DISPATCH_LEVEL.
+    pub fn give_up(&self, status: NtStatus, reason: &'static str) -> Option<Abandoned> {
+        if !self.ticket.claim() || !self.unmark() {
+            return None;
+        }
+        let place = self.abandoned(reason, Ticket::abandon);
+        // SAFETY: claimed and unmarked, so it is ours alone, once.
+        unsafe { self.request.complete(status, |_| 0) };
+        Some(place)
+    }
+
+    /// Gives the request up because its time has run out. IRQL: up to DISPATCH_LEVEL.
+    pub fn time_out(&self) {
+        self.forget();
+        let counters = &self.handle.gate.counters;
+        if let Some(place) = self.give_up(NtStatus::STATUS_IO_TIMEOUT, "time-out") {
+            counters.timed_out.up();
+            self.handle.handshake_failed();
+            if place == Abandoned::Orphaned {
+                counters.timed_out_inside.up();
+            }
         }
     }
 
@@ -158,24 +200,39 @@ impl Pending {
     }
 
     /// The operation is no longer wanted; its session, if any, has lost a reply and is of no use.
-    fn abandoned(&self, how: impl FnOnce(&Ticket<AtomicUsize>) -> Abandoned) {
-        let counters = &self.handle.gate.counters;
-        counters.cancelled.up();
+    fn abandoned(
+        &self,
+        reason: &'static str,
+        how: impl FnOnce(&Ticket<AtomicUsize>) -> Abandoned,
+    ) -> Abandoned {
+        self.handle.gate.counters.cancelled.up();
         if let Some(session) = &self.session {
-            session.fail();
+            session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
         }
         // Counted first: the operation's return may take it off at once.
-        counters.orphans_live.up();
-        if how(&self.ticket) == Abandoned::Waiting {
-            counters.orphans_live.down();
+        self.count_orphan(Counter::up);
+        let place = how(&self.ticket);
+        match place {
+            Abandoned::Waiting => self.count_orphan(Counter::down),
+            Abandoned::Orphaned => {
+                let session = self.session.as_ref().map_or(0, |session| session.number);
+                trace::orphaned(session, reason);
+            }
         }
+        place
+    }
+
+    fn count_orphan(&self, count: fn(&Counter)) {
+        count(&self.handle.orphans);
+        count(&self.handle.gate.counters.orphans_live);
     }
 
     fn forget(&self) {
-        match self.number.load(Ordering::Acquire) {
+        match self.number.swap(0, Ordering::AcqRel) {
             0 => {}
             number => self.handle.remove_pending(number),
         }
+        self.handle.gate.watch.forget(&self.deadline);
     }
 }
 
@@ -225,7 +282,7 @@ unsafe extern "C" fn cancelled(request: WDFREQUEST) {
     };
     pending.forget();
     let mut completer = Completer::TheOther;
-    pending.abandoned(|ticket| {
+    pending.abandoned("cancelled", |ticket| {
         let (who, place) = ticket.cancelled();
         completer = who;
         place

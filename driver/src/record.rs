@@ -1,7 +1,8 @@
-//! SEAL, UNSEAL and SHUTDOWN: one record, in place in the request's own buffer.
+//! SEAL, UNSEAL and SHUTDOWN: records, in place in the request's own buffer.
 //!
 //! All are synchronous: the keys are in the kernel, no one waits for the security subsystem. So
-//! the buffers of these calls may be the request's, and none can be cancelled once started.
+//! the buffers of these calls may be the request's, and none can be cancelled once started. Which
+//! bytes each call gets, and what the reply says, is `tlsgate_core`'s: `sealing`, `unsealing`.
 
 use crate::{
     dispatch::{Outcome as Done, refuse, write},
@@ -9,12 +10,14 @@ use crate::{
     kmdf::request::Request,
     memory::Shared,
     session::Session,
-    sspi::{self, RecordBuffers, SealMessage, SharedUse, UnsealMessage, schannel::StreamSizes},
+    sspi::{self, RecordBuffers, SealMessage, SharedUse, UnsealMessage},
 };
 use core::ptr;
 use tlsgate_core::{
+    records::{Move, Span, Stop, Summary},
+    sealing::{Parts, SealPlan, Sealing},
     session::Phase,
-    status::{self, RecordMeaning},
+    unsealing::{Unsealed, Unsealing},
     usage::{Refused, Use},
 };
 use tlsgate_protocol::{
@@ -25,13 +28,17 @@ use wdk_sys::SecHandle;
 use zerocopy::IntoBytes;
 use zeroize::Zeroize;
 
-/// What a record call came to.
-struct RecordResult {
-    status: SecurityStatus,
-    outcome: u32,
-    consumed: usize,
-    produced: usize,
-    missing: usize,
+/// Level warning, description close_notify (RFC 8446, section 6.1).
+const CLOSE_NOTIFY: [u8; 2] = [1, 0];
+
+/// `SECQOP_WRAP_OOB_DATA`: the data is an alert.
+const OUT_OF_BAND: u32 = 0x4000_0000;
+
+/// What records carry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Data,
+    Alert,
 }
 
 /// SEAL. Dispatch, at PASSIVE_LEVEL.
@@ -60,132 +67,120 @@ pub fn shutdown(handle: &Shared<Handle>, mut request: Request, session: SessionI
     protect(handle, request, record, Kind::Alert)
 }
 
-/// Level warning, description close_notify (RFC 8446, section 6.1).
-const CLOSE_NOTIFY: [u8; 2] = [1, 0];
-
-/// `SECQOP_WRAP_OOB_DATA`: the data is an alert.
-const OUT_OF_BAND: u32 = 0x4000_0000;
-
-/// What a record carries.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Data,
-    Alert,
-}
-
-/// Makes a record of the payload in the request's buffer.
-fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: Kind) -> Done {
-    let (right, context) = match established(handle, record.session, Use::Seal) {
-        Ok(found) => found,
-        Err(status) => return refuse(request, status),
-    };
-    let sizes = match Session::stream_sizes(&context) {
-        Ok(sizes) => sizes,
-        Err(status) => {
-            drop(right);
-            return done(request, &RecordResult::failed(status));
-        }
-    };
-    let room = request.output();
-    // The whole worst case before the context is touched: a sealed record cannot be sealed again.
-    let Some((header, data, trailer)) = layout(room, &sizes, record.length) else {
-        drop(right);
-        return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
-    };
-    let quality = if kind == Kind::Alert { OUT_OF_BAND } else { 0 };
-    let mut buffers = RecordBuffers::to_seal(header, data, trailer);
-    let mut message = buffers.descriptor();
-    // SAFETY: the SEAL right is held; the buffers lie in the request, which is not completed before
-    // this synchronous call has returned.
-    let result =
-        sspi::status(unsafe { SealMessage(&raw const context, quality, &raw mut message, 0) });
-    let reply = if result == SecurityStatus::SEC_E_OK {
-        RecordResult {
-            status: result,
-            outcome: outcome::DATA,
-            consumed: record.length,
-            produced: buffers.sealed(),
-            missing: 0,
-        }
-    } else {
-        if kind == Kind::Data {
-            right.holder().fail();
-        }
-        RecordResult::failed(result)
-    };
-    drop(right);
-    done(request, &reply)
-}
-
 /// UNSEAL. Dispatch, at PASSIVE_LEVEL.
 pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> Done {
     let (right, context) = match established(handle, record.session, Use::Unseal) {
         Ok(found) => found,
         Err(status) => return refuse(request, status),
     };
-    let room = request.output();
-    let Some(bytes) = room
-        .get_mut(RECORD_OFFSET..)
-        .and_then(|bytes| bytes.get_mut(..record.length))
-    else {
+    let Some(bytes) = payload(&mut request, record.length) else {
         drop(right);
         return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
     };
-    let start = bytes.as_ptr();
-    let mut buffers = RecordBuffers::to_unseal(bytes);
-    let mut message = buffers.descriptor();
-    // SAFETY: the UNSEAL right is held; the buffers lie in the request, as above.
-    let result = sspi::status(unsafe {
-        UnsealMessage(&raw const context, &raw mut message, 0, ptr::null_mut())
-    });
-    let extra = buffers.extra(start, record.length);
-    let consumed = record
-        .length
-        .saturating_sub(extra.map_or(0, |(_, length)| length));
-    let (outcome, consumed, place) = match status::of_record(result) {
-        RecordMeaning::Data => (
-            outcome::DATA,
-            consumed,
-            buffers.data(start).unwrap_or((0, 0)),
-        ),
-        RecordMeaning::Incomplete => (outcome::NEED_MORE, 0, (0, 0)),
-        // The bytes as they are now go to the handshake function, the unprocessed ones if Schannel
-        // says which, else all (documentation of `DecryptMessage (Schannel)`).
-        RecordMeaning::Renegotiate => (
-            outcome::RENEGOTIATE,
-            record.length,
-            extra.unwrap_or((0, record.length)),
-        ),
-        RecordMeaning::Closed => (outcome::PEER_CLOSED, consumed, (0, 0)),
-        RecordMeaning::Fatal => {
-            right.holder().fail();
-            (outcome::FAILED, record.length, (0, 0))
-        }
-    };
-    let produced = move_to_front(bytes, place, outcome);
+    let mut unsealing = Unsealing::new(record.length);
+    while let Some(span) = unsealing.next(bytes) {
+        let Some(record) = part(bytes, span) else {
+            break;
+        };
+        let result = unseal_one(&right, &context, record);
+        apply(bytes, unsealing.unsealed(span, &result));
+    }
+    let summary = unsealing.summary();
+    if summary.outcome == outcome::FAILED {
+        right.holder().fail(summary.status);
+    }
     drop(right);
-    done(
-        request,
-        &RecordResult {
-            status: result,
-            outcome,
-            consumed,
-            produced,
-            missing: buffers.missing().unwrap_or(0),
-        },
-    )
+    done(request, &summary)
 }
 
-impl RecordResult {
-    const fn failed(status: SecurityStatus) -> Self {
-        Self {
-            status,
-            outcome: outcome::FAILED,
-            consumed: 0,
-            produced: 0,
-            missing: 0,
+/// Makes records of the payload in the request's buffer.
+fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: Kind) -> Done {
+    let (right, context) = match established(handle, record.session, Use::Seal) {
+        Ok(found) => found,
+        Err(status) => return refuse(request, status),
+    };
+    let plan = match plan(&context, record.length) {
+        Ok(plan) => plan,
+        Err(status) => {
+            drop(right);
+            let nothing = Summary {
+                wipe: 0..record.length,
+                ..Summary::of(Some(Stop::with(status, outcome::FAILED)))
+            };
+            return done(request, &nothing);
         }
+    };
+    // The whole worst case before the context is touched: a sealed record cannot be sealed again.
+    let Some(bytes) = payload(&mut request, plan.room()) else {
+        drop(right);
+        return refuse(request, NtStatus::STATUS_BUFFER_TOO_SMALL);
+    };
+    for step in plan.spread() {
+        apply(bytes, Some(step));
     }
+    let mut sealing = Sealing::new(plan);
+    while let Some(parts) = sealing.next() {
+        let (status, length) = seal_one(&right, &context, bytes, parts, kind);
+        apply(bytes, sealing.sealed(status, length));
+    }
+    let summary = sealing.summary();
+    // An alert that is refused harms nothing.
+    if summary.outcome == outcome::FAILED && kind == Kind::Data {
+        right.holder().fail(summary.status);
+    }
+    drop(right);
+    done(request, &summary)
+}
+
+/// The records of so many bytes.
+fn plan(context: &SecHandle, length: usize) -> Result<SealPlan, SecurityStatus> {
+    let sizes = Session::stream_sizes(context)?;
+    let (header, trailer) = (sizes.header as usize, sizes.trailer as usize);
+    SealPlan::new(length, header, trailer, sizes.maximum_message as usize)
+        .ok_or(SecurityStatus::SEC_E_INTERNAL_ERROR)
+}
+
+/// Makes one record of the parts, and gives its length.
+fn seal_one(
+    _right: &SharedUse<Session>,
+    context: &SecHandle,
+    bytes: &mut [u8],
+    parts: Parts,
+    kind: Kind,
+) -> (SecurityStatus, usize) {
+    let span = Span {
+        start: parts.start,
+        length: parts.room(),
+    };
+    let split = part(bytes, span).and_then(|record| {
+        let (header, rest) = record.split_at_mut_checked(parts.header)?;
+        let (data, trailer) = rest.split_at_mut_checked(parts.data)?;
+        Some((header, data, trailer))
+    });
+    let Some((header, data, trailer)) = split else {
+        // Cannot be: the plan's room was there.
+        return (SecurityStatus::SEC_E_INTERNAL_ERROR, 0);
+    };
+    let quality = if kind == Kind::Alert { OUT_OF_BAND } else { 0 };
+    let mut buffers = RecordBuffers::to_seal(header, data, trailer);
+    let mut message = buffers.descriptor();
+    // SAFETY: the SEAL right is held; the buffers lie in the request, which is not completed before
+    // this synchronous call has returned.
+    let status =
+        sspi::status(unsafe { SealMessage(ptr::from_ref(context), quality, &raw mut message, 0) });
+    (status, buffers.sealed())
+}
+
+/// Opens one record, which is all that Schannel sees.
+fn unseal_one(_right: &SharedUse<Session>, context: &SecHandle, record: &mut [u8]) -> Unsealed {
+    let (start, length) = (record.as_ptr(), record.len());
+    let mut buffers = RecordBuffers::to_unseal(record);
+    let mut message = buffers.descriptor();
+    // SAFETY: the UNSEAL right is held; the buffers lie in the request, as above.
+    let status = sspi::status(unsafe {
+        UnsealMessage(ptr::from_ref(context), &raw mut message, 0, ptr::null_mut())
+    });
+    buffers.unsealed(status, start, length)
 }
 
 /// The session, a shared right to its context, and the context.
@@ -208,45 +203,20 @@ fn established(
     Ok((right, context))
 }
 
-/// Moves the data behind room for the header, and gives header, data and trailer. `None` when they
-/// do not fit, or the data is more than a record holds.
-fn layout<'a>(
-    room: &'a mut [u8],
-    sizes: &StreamSizes,
-    length: usize,
-) -> Option<(&'a mut [u8], &'a mut [u8], &'a mut [u8])> {
-    let header = sizes.header as usize;
-    let trailer = sizes.trailer as usize;
-    if length > sizes.maximum_message as usize {
-        return None;
-    }
-    let record = room.get_mut(RECORD_OFFSET..)?;
-    let end = header.checked_add(length)?;
-    let record = record.get_mut(..end.checked_add(trailer)?)?;
-    shift(record, 0, header, length);
-    let (header, rest) = record.split_at_mut_checked(header)?;
-    let (data, trailer) = rest.split_at_mut_checked(length)?;
-    Some((header, data, trailer))
+/// So many bytes of the request's buffer from the payload on, if its output has the room.
+fn payload(request: &mut Request, length: usize) -> Option<&mut [u8]> {
+    request.output().get_mut(RECORD_OFFSET..)?.get_mut(..length)
 }
 
-/// Moves what UNSEAL found to the front, and wipes the rest. Gives its length.
-fn move_to_front(bytes: &mut [u8], (place, length): (usize, usize), outcome: u32) -> usize {
-    let fits = place
-        .checked_add(length)
-        .is_some_and(|end| end <= bytes.len());
-    let length = if fits { length } else { 0 };
-    shift(bytes, place, 0, length);
-    // The caller's ciphertext is its own, and NEED_MORE leaves it as it was.
-    if outcome != outcome::NEED_MORE
-        && let Some(rest) = bytes.get_mut(length..)
-    {
-        rest.zeroize();
-    }
-    length
+fn part(bytes: &mut [u8], span: Span) -> Option<&mut [u8]> {
+    bytes.get_mut(span.start..span.end())
 }
 
-/// `copy_within` for ranges that are known to fit; leaves the bytes alone otherwise.
-fn shift(bytes: &mut [u8], from: usize, to: usize, length: usize) {
+/// `copy_within`, for what core says is to be moved; leaves the bytes alone if that did not fit.
+fn apply(bytes: &mut [u8], step: Option<Move>) {
+    let Some(Move { from, to, length }) = step else {
+        return;
+    };
     let fits = |start: usize| {
         start
             .checked_add(length)
@@ -263,36 +233,28 @@ fn shift(bytes: &mut [u8], from: usize, to: usize, length: usize) {
     }
 }
 
-fn done(mut request: Request, result: &RecordResult) -> Done {
+fn done(mut request: Request, summary: &Summary) -> Done {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let room = request.output();
-    let produced = result
-        .produced
-        .min(room.len().saturating_sub(RECORD_OFFSET));
-    let head = RecordReply {
-        head: ReplyHead::new(result.status),
-        outcome: result.outcome,
-        consumed: number(result.consumed),
-        produced: if result.outcome == outcome::RENEGOTIATE {
-            0
-        } else {
-            number(produced)
-        },
-        token: if result.outcome == outcome::RENEGOTIATE {
-            number(produced)
-        } else {
-            0
-        },
-        missing: number(result.missing),
-        reserved: 0,
-    };
-    let written = write(room, head.as_bytes());
-    // What was sent to be sealed does not come back.
-    if let Some(rest) = room.get_mut(written.saturating_add(produced)..)
-        && result.outcome == outcome::FAILED
-    {
+    // Plaintext does not outlive its call but where it is delivered.
+    let end = RECORD_OFFSET
+        .saturating_add(summary.wipe.end)
+        .min(room.len());
+    if let Some(rest) = room.get_mut(RECORD_OFFSET.saturating_add(summary.wipe.start)..end) {
         rest.zeroize();
     }
-    request.complete(NtStatus::STATUS_SUCCESS, written.saturating_add(produced));
+    let head = RecordReply {
+        head: ReplyHead::new(summary.status),
+        outcome: summary.outcome,
+        consumed: number(summary.consumed),
+        produced: number(summary.produced),
+        token: number(summary.token),
+        missing: number(summary.missing),
+        reserved: 0,
+    };
+    let length = write(room, head.as_bytes())
+        .saturating_add(summary.produced)
+        .saturating_add(summary.token);
+    request.complete(NtStatus::STATUS_SUCCESS, length);
     Done::Completed
 }

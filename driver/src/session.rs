@@ -4,18 +4,22 @@ use crate::{
     credential::CredentialUse,
     ending::Ending,
     gate::Gate,
+    handle::Handle,
     memory::Shared,
+    nt,
     operation::{Operation, Work},
     pending::Pending,
+    quota::Share,
     sspi::{
         self, AsyncContext, Deletion, FirstCall, Holder, SecurityContext,
         schannel::{SECPKG_ATTR_STREAM_SIZES, StreamSizes},
     },
+    trace,
 };
 use alloc::boxed::Box;
 use core::{
     ptr,
-    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use tlsgate_core::session::{Phase, State};
 use tlsgate_protocol::{
@@ -28,13 +32,35 @@ use zerocopy::IntoBytes;
 /// One session. Owned by its handle's table, by operations, and by requests that fail it.
 pub struct Session {
     gate: &'static Gate,
+    /// Its number since the driver was loaded, for events: ids mean nothing beyond their handle.
+    pub number: u64,
     credential: CredentialUse,
+    /// When it was made, and when its handshake must be over, in unbiased time.
+    made: u64,
+    time_out: u64,
     state: State<AtomicUsize>,
     context: SecurityContext<Operation>,
     /// Made with the session, so that closing needs no memory; taken by the deletion.
     deleter: AtomicPtr<Operation>,
     /// The CLOSE_SESSION request to complete when the context is gone.
     closer: AtomicPtr<Pending>,
+    /// How long the handshake took, in units of 100 ns; 0 until it is complete.
+    took: AtomicU64,
+    /// The last status that failed it, or 0.
+    failure: AtomicI32,
+    _share: Share,
+}
+
+/// What a session is made of.
+pub struct Beginning {
+    /// Its credential.
+    pub credential: CredentialUse,
+    /// For its calls.
+    pub asynchronous: AsyncContext<Operation>,
+    /// What its first calls get.
+    pub first: FirstCall,
+    /// How long its handshake may take, in units of 100 ns.
+    pub time_out: u64,
 }
 
 impl Session {
@@ -43,15 +69,19 @@ impl Session {
     /// # Errors
     ///
     /// There is no memory.
-    pub fn new(
-        gate: &'static Gate,
-        credential: CredentialUse,
-        asynchronous: AsyncContext<Operation>,
-        first: FirstCall,
-    ) -> Result<Shared<Self>, NtStatus> {
+    pub fn new(handle: &Handle, beginning: Beginning) -> Result<Shared<Self>, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
-        let deleter = match Operation::new(gate, Work::Nothing) {
-            Ok(deleter) => deleter,
+        let gate = handle.gate;
+        let Beginning {
+            credential,
+            asynchronous,
+            first,
+            time_out,
+        } = beginning;
+        let reserved = Share::take(gate, &gate.quotas.sessions, 1)
+            .and_then(|share| Ok((share, Operation::new(gate, handle.lane, Work::Nothing)?)));
+        let (share, deleter) = match reserved {
+            Ok(reserved) => reserved,
             Err(status) => {
                 gate.free_async_context(Some(asynchronous));
                 return Err(status);
@@ -59,16 +89,22 @@ impl Session {
         };
         let session = Self {
             gate,
+            number: gate.counters.sessions_made.next(),
             credential,
+            made: nt::unbiased_time(),
+            time_out,
             state: State::new(),
             context: SecurityContext::new(asynchronous, first),
             deleter: AtomicPtr::new(Box::into_raw(deleter)),
             closer: AtomicPtr::new(ptr::null_mut()),
+            took: AtomicU64::new(0),
+            failure: AtomicI32::new(0),
+            _share: share,
         };
         match Shared::try_new(session) {
             Ok(session) => {
                 gate.counters.sessions_live.up();
-                gate.counters.sessions_made.up();
+                trace::session_started(session.number, session.side());
                 Ok(session)
             }
             Err(mut session) => {
@@ -91,6 +127,34 @@ impl Session {
         self.credential.profile().role
     }
 
+    /// As events name it.
+    fn side(&self) -> &'static str {
+        match self.role() {
+            Role::Server => "server",
+            Role::Client => "client",
+        }
+    }
+
+    /// When a leg that begins now must be over: the handshake's end, or, for what comes after it, as
+    /// long as a handshake may take.
+    ///
+    /// # Errors
+    ///
+    /// STATUS_IO_TIMEOUT: the handshake's time has run out. The session has failed.
+    pub fn due(&self) -> Result<u64, NtStatus> {
+        let now = nt::unbiased_time();
+        if self.phase() != Phase::Handshaking {
+            return Ok(now.saturating_add(self.time_out));
+        }
+        let due = self.made.saturating_add(self.time_out);
+        if now < due {
+            return Ok(due);
+        }
+        self.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
+        self.gate.counters.timed_out.up();
+        Err(NtStatus::STATUS_IO_TIMEOUT)
+    }
+
     /// What it can be used for.
     pub fn phase(&self) -> Phase {
         self.state.phase()
@@ -100,14 +164,33 @@ impl Session {
     pub fn establish(&self) {
         if self.state.establish() {
             self.gate.counters.handshakes.up();
+            let took = nt::unbiased_time().saturating_sub(self.made);
+            self.took.store(took, Ordering::Relaxed);
         }
     }
 
-    /// The session is of no more use. IRQL: up to DISPATCH_LEVEL.
-    pub fn fail(&self) {
-        if self.state.fail() {
+    /// The session is of no more use, because of this status. True if that ends its handshake. IRQL: up
+    /// to DISPATCH_LEVEL.
+    pub fn fail(&self, status: SecurityStatus) -> bool {
+        let was = self.phase();
+        let failed = self.state.fail();
+        if failed {
             self.gate.counters.sessions_failed.up();
+            self.failure.store(status.0, Ordering::Relaxed);
         }
+        failed && was == Phase::Handshaking
+    }
+
+    /// It is over: says so to who listens.
+    fn trace_end(&self) {
+        let reason = match self.phase() {
+            Phase::Established => "closed",
+            Phase::Handshaking => "closed before it was established",
+            Phase::Failed => "failed",
+        };
+        let took = self.took.load(Ordering::Relaxed) / 10;
+        let status = self.failure.load(Ordering::Relaxed);
+        trace::session_ended(self.number, reason, status, took);
     }
 
     /// The sizes of a record's parts. At PASSIVE_LEVEL, with a use right.
@@ -168,6 +251,7 @@ pub fn finish_deletion(mut deletion: Deletion<Session>, result: SecurityStatus) 
     session.gate.free_async_context(asynchronous);
     session.credential.end();
     session.gate.counters.sessions_live.down();
+    session.trace_end();
     if let Some(closer) = session.take_closer() {
         closer.complete(NtStatus::STATUS_SUCCESS, |room| {
             crate::dispatch::write(

@@ -26,11 +26,24 @@ const LARGEST_DIRECTORY: u32 = 1024 * 1024;
 /// In the export directory.
 const NUMBER_OF_NAMES: usize = 24;
 /// In the export directory.
+const ADDRESS_OF_FUNCTIONS: usize = 28;
+/// In the export directory.
 const ADDRESS_OF_NAMES: usize = 32;
+/// In the export directory: for each name, the number of its function.
+const ADDRESS_OF_ORDINALS: usize = 36;
 
-/// Where in the image the export directory lies, from the image's first page.
+/// What of an image is needed to find its exports; addresses count from its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exports {
+    /// Where the export directory lies.
+    pub directory: Range<u32>,
+    /// Bytes of the image.
+    pub image: u32,
+}
+
+/// Where in an image the export directory lies, from the image's first page.
 #[must_use]
-pub fn directory(header: &[u8; HEADER]) -> Option<Range<u32>> {
+pub fn exports(header: &[u8; HEADER]) -> Option<Exports> {
     let pe = usize::try_from(u32_at(header, PE_OFFSET)?).ok()?;
     if u32_at(header, pe)? != PE_SIGNATURE {
         return None;
@@ -44,31 +57,43 @@ pub fn directory(header: &[u8; HEADER]) -> Option<Range<u32>> {
     let start = u32_at(header, entry)?;
     let size = u32_at(header, entry.checked_add(4)?)?;
     let end = start.checked_add(size)?;
-    (start != 0 && size <= LARGEST_DIRECTORY && end <= image).then_some(start..end)
+    (start != 0 && size <= LARGEST_DIRECTORY && end <= image).then_some(Exports {
+        directory: start..end,
+        image,
+    })
 }
 
-/// Whether `name` is among the names of the export directory, whose bytes start at address `start`
-/// of the image.
-#[must_use]
-pub fn has(directory: &[u8], start: u32, name: &[u8]) -> bool {
-    find(directory, start, name).unwrap_or(false)
-}
-
-fn find(directory: &[u8], start: u32, name: &[u8]) -> Option<bool> {
-    let place = |address: u32| usize::try_from(address.checked_sub(start)?).ok();
-    let count = usize::try_from(u32_at(directory, NUMBER_OF_NAMES)?).ok()?;
-    let names = directory.get(place(u32_at(directory, ADDRESS_OF_NAMES)?)?..)?;
-    // As many as fit: the count is not believed further than the bytes go.
-    for entry in names.chunks_exact(4).take(count) {
-        let text = directory.get(place(u32_at(entry, 0)?)?..)?;
-        if text
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.first() == Some(&0))
-        {
-            return Some(true);
-        }
+impl Exports {
+    /// The address of the function `name`, given the directory's bytes. `None` when it is not there, or
+    /// forwarded to another module.
+    #[must_use]
+    pub fn find(&self, directory: &[u8], name: &[u8]) -> Option<u32> {
+        let table = |field| self.at(directory, u32_at(directory, field)?);
+        let count = usize::try_from(u32_at(directory, NUMBER_OF_NAMES)?).ok()?;
+        // As many as fit: the count is not believed further than the bytes go.
+        let index = table(ADDRESS_OF_NAMES)?
+            .chunks_exact(4)
+            .take(count)
+            .position(|entry| self.is_named(directory, entry, name))?;
+        let ordinal = u16_at(table(ADDRESS_OF_ORDINALS)?, index.checked_mul(2)?)?;
+        let place = usize::from(ordinal).checked_mul(4)?;
+        let address = u32_at(table(ADDRESS_OF_FUNCTIONS)?, place)?;
+        // An address inside the directory is that of a forwarder's name.
+        (address < self.image && !self.directory.contains(&address)).then_some(address)
     }
-    Some(false)
+
+    fn is_named(&self, directory: &[u8], entry: &[u8], name: &[u8]) -> bool {
+        u32_at(entry, 0)
+            .and_then(|address| self.at(directory, address))
+            .and_then(|text| text.strip_prefix(name))
+            .is_some_and(|rest| rest.first() == Some(&0))
+    }
+
+    /// The directory's bytes from an address on.
+    fn at<'a>(&self, directory: &'a [u8], address: u32) -> Option<&'a [u8]> {
+        let offset = address.checked_sub(self.directory.start)?;
+        directory.get(usize::try_from(offset).ok()?..)
+    }
 }
 
 fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
@@ -102,65 +127,101 @@ mod tests {
         header
     }
 
-    fn exports(names: &[&str]) -> Vec<u8> {
-        let mut bytes = vec![0; 40 + 4 * names.len()];
-        put(
-            &mut bytes,
-            NUMBER_OF_NAMES,
-            u32::try_from(names.len()).unwrap(),
-        );
-        put(&mut bytes, ADDRESS_OF_NAMES, START + 40);
+    /// A directory at `START` whose functions are at 16, 32, ... in the reverse order of their names.
+    fn module(names: &[&str]) -> (Exports, Vec<u8>) {
+        let count = names.len();
+        let (functions, ordinals) = (40 + 4 * count, 40 + 8 * count);
+        let mut bytes = vec![0; ordinals + 2 * count];
+        put(&mut bytes, NUMBER_OF_NAMES, u32::try_from(count).unwrap());
+        for (field, offset) in [
+            (ADDRESS_OF_NAMES, 40),
+            (ADDRESS_OF_FUNCTIONS, functions),
+            (ADDRESS_OF_ORDINALS, ordinals),
+        ] {
+            put(&mut bytes, field, START + u32::try_from(offset).unwrap());
+        }
         for (index, name) in names.iter().enumerate() {
             let address = START + u32::try_from(bytes.len()).unwrap();
             put(&mut bytes, 40 + 4 * index, address);
+            put(
+                &mut bytes,
+                functions + 4 * index,
+                16 * u32::try_from(index + 1).unwrap(),
+            );
+            let ordinal = u16::try_from(count - 1 - index).unwrap();
+            bytes[ordinals + 2 * index..][..2].copy_from_slice(&ordinal.to_le_bytes());
             bytes.extend(name.bytes());
             bytes.push(0);
         }
-        bytes
+        let end = START + u32::try_from(bytes.len()).unwrap();
+        let exports = Exports {
+            directory: START..end,
+            image: 0x10_0000,
+        };
+        (exports, bytes)
     }
 
     #[test]
-    fn a_name_is_found_whole_or_not_at_all() {
-        let bytes = exports(&["SealMessage", "SspiAsyncContextRequiresNotify", "Z"]);
-        assert!(has(&bytes, START, b"SspiAsyncContextRequiresNotify"));
-        for other in [
-            &b"SspiAsyncContextRequires"[..],
-            b"SspiAsyncContextRequiresNotifyX",
-            b"Y",
-        ] {
-            assert!(!has(&bytes, START, other));
+    fn a_function_is_found_by_its_whole_name_and_no_other() {
+        let (exports, bytes) =
+            module(&["SspiCreateAsyncContext", "SspiAsyncContextRequiresNotify"]);
+        let find = |name: &str| exports.find(&bytes, name.as_bytes());
+        assert_eq!(find("SspiCreateAsyncContext"), Some(32));
+        assert_eq!(find("SspiAsyncContextRequiresNotify"), Some(16));
+        for other in ["SspiAsyncContextRequires", "RequiresNotify", ""] {
+            assert_eq!(find(other), None, "{other}");
         }
+        assert_eq!(module(&[]).0.find(&module(&[]).1, b"a"), None);
     }
 
     #[test]
-    fn a_directory_outside_the_image_is_refused() {
-        assert_eq!(
-            directory(&header(START, 100, 0x9000)),
-            Some(START..START + 100)
-        );
+    fn a_forwarder_and_an_address_outside_the_image_are_no_function() {
+        let (mut exports, mut bytes) = module(&["a"]);
+        assert_eq!(exports.find(&bytes, b"a"), Some(16));
+        put(&mut bytes, 44, START + 1);
+        assert_eq!(exports.find(&bytes, b"a"), None, "a forwarder");
+        put(&mut bytes, 44, 16);
+        exports.image = 16;
+        assert_eq!(exports.find(&bytes, b"a"), None, "outside");
+    }
+
+    #[test]
+    fn a_directory_outside_its_image_is_none() {
+        let found = exports(&header(START, 0x100, 0x10_000));
+        assert_eq!(found.map(|it| it.directory), Some(START..START + 0x100));
         for (start, size, image) in [
-            (0, 100, 0x9000),
-            (START, 0x5000, 0x9000),
+            (0, 0x100, 0x10_000),
+            (START, 0x100, START),
             (u32::MAX, 2, u32::MAX),
-            (1, 2 << 20, u32::MAX),
+            (START, LARGEST_DIRECTORY + 1, u32::MAX),
         ] {
-            assert_eq!(directory(&header(start, size, image)), None);
+            assert_eq!(exports(&header(start, size, image)), None);
         }
-        let mut other = header(START, 100, 0x9000);
-        put(&mut *other, 0x80, 0);
-        assert_eq!(directory(&other), None);
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), offset in any::<u32>(), start in any::<u32>()) {
-            let _ = has(&bytes, start, b"x");
+        fn no_first_page_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), offset in any::<u32>()) {
             let mut page = header(START, 100, 0x9000);
             put(&mut *page, PE_OFFSET, offset);
             for (place, byte) in page.iter_mut().skip(0x70).zip(&bytes) {
                 *place = *byte;
             }
-            let _ = directory(&page);
+            let _ = exports(&page);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256), start in any::<u32>()) {
+            let exports = Exports { directory: start..start.saturating_add(256), image: u32::MAX };
+            let _ = exports.find(&bytes, b"a");
+        }
+
+        #[test]
+        fn no_change_of_a_good_directory_makes_it_panic(place in any::<prop::sample::Index>(), value in any::<u32>()) {
+            let (exports, mut bytes) = module(&["a", "b", "c"]);
+            let place = place.index(bytes.len() - 4);
+            put(&mut bytes, place, value);
+            let _ = exports.find(&bytes, b"c");
         }
     }
 }

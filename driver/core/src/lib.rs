@@ -3,6 +3,7 @@
 //! The driver's rim makes the calls; this crate says which, and what their results mean:
 //!
 //! * [`record`]: is there a whole TLS record in the caller's bytes, and can it be TLS at all?
+//! * [`records`], [`sealing`], [`unsealing`]: many records a call, in place.
 //! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
 //! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
 //! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
@@ -10,8 +11,11 @@
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd. [`budget`]: driver-wide quotas. [`quarantine`]: what may yet
-//!   be called back.
+//! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`rate`]: how
+//!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
+//! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
+//! * [`histogram`]: how long legs take. [`event`]: what is traced.
+//! * [`certificates`]: whether what Schannel tells of the peer adds up.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
@@ -39,17 +43,27 @@ extern crate alloc;
 extern crate std;
 
 pub mod budget;
+pub mod certificates;
+pub mod event;
 pub mod exports;
+pub mod histogram;
 pub mod leg;
 pub mod quarantine;
 pub mod queue;
+pub mod rate;
 pub mod record;
+pub mod records;
 pub mod room;
 pub mod rundown;
+pub mod sddl;
+pub mod sealing;
 pub mod session;
+pub mod settings;
 pub mod slot;
 pub mod status;
 pub mod table;
 pub mod ticket;
+pub mod unsealing;
 pub mod usage;
+pub mod wheel;
 pub mod word;

@@ -1,7 +1,9 @@
 //! How long what may yet be called back is kept: at least one period, in two generations.
 //!
 //! Whether ksecdd can call back after it refused a call is not documented. The async context of
-//! such a call is kept for a while, and only so many are.
+//! such a call is kept for a while. While as many are kept as may be, nothing new begins; what has
+//! begun goes on and is closed as ever, with a fresh async context if need be. So there are never
+//! more than the limit and what the sessions and credentials that exist then add.
 
 /// Counts of the two generations; the values themselves are the owner's.
 #[derive(Debug)]
@@ -44,6 +46,13 @@ impl Quarantine {
         true
     }
 
+    /// Whether a new session or credential may begin. Closings and the legs of a session that exists
+    /// do not ask: they may always have a fresh async context.
+    #[must_use]
+    pub const fn may_begin(&self) -> bool {
+        !self.is_full()
+    }
+
     /// Whether as many are kept as may be.
     #[must_use]
     pub const fn is_full(&self) -> bool {
@@ -68,14 +77,21 @@ mod tests {
         quarantine.add();
         assert!(!quarantine.turn(109), "the period is not over");
         quarantine.add();
-        assert!(quarantine.is_full());
+        assert!(quarantine.is_full() && !quarantine.may_begin());
+        quarantine.add();
+        assert_eq!(
+            quarantine.kept(),
+            3,
+            "what has begun is not bound by the limit"
+        );
         assert!(quarantine.turn(110), "nothing was old yet");
         assert_eq!(
             quarantine.kept(),
-            2,
+            3,
             "what came a moment ago is kept for another period"
         );
         assert!(quarantine.turn(120));
         assert_eq!(quarantine.kept(), 0);
+        assert!(quarantine.may_begin());
     }
 }

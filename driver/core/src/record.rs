@@ -102,6 +102,14 @@ pub fn front(bytes: &[u8], place: Place) -> Front {
     }
 }
 
+/// The bytes of the record at the front, header included, as its header states them; `None` before
+/// the header is whole.
+#[must_use]
+pub fn stated_length(bytes: &[u8]) -> Option<usize> {
+    let &[_, _, _, high, low] = bytes.first_chunk::<HEADER>()?;
+    Some(HEADER.saturating_add(usize::from(u16::from_be_bytes([high, low]))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -96,21 +96,28 @@ impl<T> Table<T> {
         }
     }
 
-    /// Puts a value into the place of another, whose id it has from now on, and gives the other.
+    /// The value of an id, to be changed.
+    pub fn get_mut(&mut self, id: u64) -> Option<&mut T> {
+        let (index, generation) = parts_of(id)?;
+        match slot_at(&mut self.slots, index)? {
+            Slot {
+                generation: current,
+                content: Content::Used(value),
+            } if *current == generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Puts another value in the place of an id's, which stays: a credential gets a new certificate.
+    /// Gives the old value.
     ///
     /// # Errors
     ///
-    /// The id names nothing; the value comes back.
+    /// The id names nothing; the new value comes back.
     pub fn replace(&mut self, id: u64, value: T) -> Result<T, T> {
-        let Some((index, generation)) = parts_of(id) else {
-            return Err(value);
-        };
-        match slot_at(&mut self.slots, index) {
-            Some(Slot {
-                generation: current,
-                content: Content::Used(place),
-            }) if *current == generation => Ok(core::mem::replace(place, value)),
-            _ => Err(value),
+        match self.get_mut(id) {
+            Some(place) => Ok(core::mem::replace(place, value)),
+            None => Err(value),
         }
     }
 
@@ -202,6 +209,19 @@ mod tests {
         );
         table.insert('c').unwrap();
         assert_eq!(table.insert('d'), Err(Refused::Full('d')));
+    }
+
+    #[test]
+    fn a_value_is_replaced_under_its_id() {
+        let mut table = Table::new(2);
+        let id = table.insert('a').unwrap().get();
+        assert_eq!(table.replace(id, 'b'), Ok('a'));
+        assert_eq!((table.get(id), table.len()), (Some(&'b'), 1));
+        *table.get_mut(id).unwrap() = 'c';
+        assert_eq!(table.remove(id), Some('c'));
+        assert_eq!(table.replace(id, 'd'), Err('d'), "the id is void");
+        assert_eq!(table.get_mut(id), None);
+        assert!(table.is_empty());
     }
 
     proptest! {

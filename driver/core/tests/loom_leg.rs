@@ -5,6 +5,8 @@
 //! between unmark and cancel as its documentation says; the operation is kept in a cell that the
 //! checker watches for races, and in an `Arc` that it watches for leaks.
 
+mod watched;
+
 use loom::{
     cell::UnsafeCell,
     sync::{
@@ -18,31 +20,8 @@ use tlsgate_core::{
     slot::{CallSlot, CalledBack},
     ticket::{Abandoned, Begin, Completer, Ticket},
     usage::{Usage, Use},
-    word::Word,
 };
-
-/// The checker's atomic.
-struct Watched(AtomicUsize);
-
-impl Word for Watched {
-    fn new(value: usize) -> Self {
-        Self(AtomicUsize::new(value))
-    }
-    fn load(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-    fn set(&self, bits: usize) -> usize {
-        self.0.fetch_or(bits, Ordering::AcqRel)
-    }
-    fn clear(&self, bits: usize) -> usize {
-        self.0.fetch_and(!bits, Ordering::AcqRel)
-    }
-    fn replace(&self, current: usize, next: usize) -> Result<(), usize> {
-        self.0
-            .compare_exchange(current, next, Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| ())
-    }
-}
+use watched::Watched;
 
 /// KMDF's side of one request.
 #[derive(Default)]
@@ -180,7 +159,8 @@ impl World {
             return;
         }
         world.put(operation);
-        assert!(world.slot.arm(), "the context is in exclusive use");
+        let armed = world.slot.arm();
+        assert!(armed.is_some(), "the context is in exclusive use");
         let callback = match sspi {
             Sspi::Inline => {
                 world.callback();
@@ -286,7 +266,7 @@ fn explore(sspi: Sspi, cancel: bool, clean_up: bool) {
             "deleted exactly once"
         );
         assert_eq!(*world.orphans.lock().unwrap(), 0, "no orphan is forgotten");
-        assert!(world.slot.arm(), "nothing is left inside ksecdd");
+        assert!(world.slot.arm().is_some(), "nothing is left inside ksecdd");
         if !cancel && !clean_up && matches!(sspi, Sspi::Inline | Sspi::Elsewhere) {
             assert_eq!(world.state.phase(), Phase::Established);
         }

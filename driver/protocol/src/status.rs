@@ -144,12 +144,16 @@ values! { NtStatus {
     STATUS_QUOTA_EXCEEDED = 0xC000_0044;
     /// The request's ABI version is not this driver's.
     STATUS_REVISION_MISMATCH = 0xC000_0059;
+    /// The device's security descriptor in the Parameters key is refused.
+    STATUS_INVALID_SECURITY_DESCR = 0xC000_0079;
     /// Not enough memory.
     STATUS_INSUFFICIENT_RESOURCES = 0xC000_009A;
     /// The caller impersonates below `SecurityImpersonation`.
     STATUS_BAD_IMPERSONATION_LEVEL = 0xC000_00A5;
     /// The request's time has run out.
     STATUS_IO_TIMEOUT = 0xC000_00B5;
+    /// Something that cannot be: ksecdd has lost a callback.
+    STATUS_INTERNAL_ERROR = 0xC000_00E5;
     /// An administrator has switched this function off.
     STATUS_NOT_SUPPORTED = 0xC000_00BB;
     /// The caller gave the request up.

@@ -4,6 +4,7 @@ pub mod call;
 pub mod control_device;
 pub mod lookaside;
 pub mod object;
+pub mod registry;
 pub mod request;
 pub mod spin_lock;
 

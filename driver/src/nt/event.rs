@@ -1,4 +1,5 @@
-//! A semaphore for the issuers and an event for unload: the only things the driver waits on.
+//! A semaphore for the issuers, and events for the watch and unload: the only things the driver waits
+//! on.
 
 use super::KERNEL_MODE;
 use crate::kmdf::NO;
@@ -6,7 +7,7 @@ use core::{cell::UnsafeCell, marker::PhantomPinned, mem::MaybeUninit, pin::Pin};
 use wdk_sys::{
     _EVENT_TYPE::NotificationEvent,
     _KWAIT_REASON::Executive,
-    KEVENT, KSEMAPHORE, LONG,
+    KEVENT, KSEMAPHORE, LARGE_INTEGER, LONG, STATUS_SUCCESS,
     ntddk::{
         KeInitializeEvent, KeInitializeSemaphore, KeReleaseSemaphore, KeSetEvent,
         KeWaitForSingleObject,
@@ -86,6 +87,26 @@ impl Event {
     /// Waits until it is set. IRQL: PASSIVE_LEVEL. Only unload calls this.
     pub fn wait(self: Pin<&Self>) {
         wait(self.raw.get().cast());
+    }
+
+    /// Waits until it is set, or until so many units of 100 ns have passed. True if it is set. IRQL:
+    /// PASSIVE_LEVEL. Only the watch's idle loop and unload call this.
+    pub fn wait_for(self: Pin<&Self>, time: u64) -> bool {
+        // Relative time is negative.
+        let mut time_out = LARGE_INTEGER {
+            QuadPart: 0_i64.saturating_sub_unsigned(time),
+        };
+        // SAFETY: the event is initialised, and the time-out lives across the call.
+        let status = unsafe {
+            KeWaitForSingleObject(
+                self.raw.get().cast(),
+                Executive,
+                KERNEL_MODE,
+                NO,
+                &raw mut time_out,
+            )
+        };
+        status == STATUS_SUCCESS
     }
 }
 

@@ -1,5 +1,6 @@
-//! What the driver uses of ntoskrnl: threads, events, tokens, the IRQL.
+//! What the driver uses of ntoskrnl: threads, events, tokens, tracing, the IRQL.
 
+pub mod etw;
 pub mod event;
 pub mod image;
 pub mod thread;
@@ -30,7 +31,16 @@ pub fn irql() -> u8 {
     unsafe { wdk_sys::ntddk::KeGetCurrentIrql() }
 }
 
-/// Interrupt time without the time that the machine slept, in units of 100 ns. IRQL: any.
+/// Interrupt time to the microsecond, in units of 100 ns, for measuring: it goes on while the machine
+/// sleeps. IRQL: any.
+pub fn precise_time() -> u64 {
+    let mut performance_counter = 0;
+    // SAFETY: the number is ours to write.
+    unsafe { wdk_sys::ntddk::KeQueryInterruptTimePrecise(&raw mut performance_counter) }
+}
+
+/// Interrupt time without the time that the machine slept, in units of 100 ns. It moves with the
+/// system's clock, some milliseconds at a time. IRQL: any.
 pub fn unbiased_time() -> u64 {
     // SAFETY: takes nothing.
     unsafe { wdk_sys::ntddk::KeQueryUnbiasedInterruptTime() }

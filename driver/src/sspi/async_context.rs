@@ -14,15 +14,15 @@
 //!
 //! [quarantine]: crate::gate::Gate::quarantine
 
-use super::status;
+use super::{optional, status};
 use crate::{memory::Shared, nt};
 use alloc::boxed::Box;
 use core::{
     ffi::c_void,
     ptr::{self, NonNull},
-    sync::atomic::{AtomicI32, AtomicPtr, AtomicUsize, Ordering},
+    sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
-use tlsgate_core::slot::{CallSlot, CalledBack};
+use tlsgate_core::slot::{Call, CallSlot, CalledBack, PollEnd, Verdict};
 use tlsgate_protocol::SecurityStatus;
 use wdk_sys::{
     SECURITY_STATUS, SspiAsyncContext,
@@ -44,6 +44,9 @@ pub trait Completed: Send {
 
     /// It came although its call was refused, or there was no call that it could be of.
     fn stray();
+
+    /// The call that a [`Watcher`] with this cell looked after is over. IRQL: up to DISPATCH_LEVEL.
+    fn unwatch(cell: &AtomicU64);
 }
 
 /// An async context. To be dropped at PASSIVE_LEVEL, without a call inside.
@@ -64,6 +67,34 @@ struct Block<T> {
     status: AtomicI32,
     /// The thread that it ran on.
     called_back_on: AtomicUsize,
+    /// For whoever looks after the call: 0 when nobody does.
+    watch: AtomicU64,
+}
+
+/// Looks after one call inside ksecdd: whether it has a final status without a callback.
+pub struct Watcher<T: Completed> {
+    raw: NonNull<SspiAsyncContext>,
+    block: Shared<Block<T>>,
+    /// Which call of the context.
+    call: Call,
+}
+
+// SAFETY: as for `AsyncContext`; `raw` is used only while the slot says that the call is inside.
+unsafe impl<T: Completed> Send for Watcher<T> {}
+// SAFETY: as above.
+unsafe impl<T: Completed> Sync for Watcher<T> {}
+
+/// What a look at a call found.
+pub enum Polled<T> {
+    /// The call is over.
+    Over,
+    /// ksecdd works on it, or it has not returned.
+    Working,
+    /// It has a final status, and its callback has not come.
+    Final,
+    /// Its operation is to be gone on with: the callback came while the call was looked at, or none is
+    /// owed.
+    GoOn(Box<T>, SecurityStatus),
 }
 
 // SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
@@ -100,6 +131,12 @@ pub struct Ready<T: Completed> {
     block: Shared<Block<T>>,
 }
 
+/// A context that the next call is made with.
+pub struct Armed<T: Completed> {
+    ready: Ready<T>,
+    call: Call,
+}
+
 impl<T: Completed> AsyncContext<T> {
     /// Makes a context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
     pub fn new() -> Option<Self> {
@@ -108,6 +145,7 @@ impl<T: Completed> AsyncContext<T> {
             operation: AtomicPtr::new(ptr::null_mut()),
             status: AtomicI32::new(0),
             called_back_on: AtomicUsize::new(0),
+            watch: AtomicU64::new(0),
         };
         let block = Shared::try_new(block).ok()?;
         // SAFETY: takes nothing.
@@ -133,8 +171,12 @@ impl<T: Completed> AsyncContext<T> {
     }
 
     /// Makes the context ready for another call. IRQL: PASSIVE_LEVEL, never in a callback.
-    /// `None` when `SspiReinitAsyncContext` refuses: use a fresh one.
+    /// `None` when `SspiReinitAsyncContext` refuses, or its last call had to be taken over: use a fresh
+    /// one.
     pub fn ready(&mut self) -> Option<Ready<T>> {
+        if self.block.slot.is_lost() {
+            return None;
+        }
         if self.used {
             // SAFETY: the context is alive, and its last call has completed: its operation, which
             // holds the right to be here, came back by its callback.
@@ -145,6 +187,13 @@ impl<T: Completed> AsyncContext<T> {
             raw: self.raw,
             block: self.block.clone(),
         })
+    }
+
+    /// Whether a callback may yet come of the last call, which was refused. Without
+    /// `SspiAsyncContextRequiresNotify` nobody knows. IRQL: PASSIVE_LEVEL.
+    pub fn owes_callback(&self) -> bool {
+        // SAFETY: the context is alive.
+        unsafe { optional::requires_notify(self.raw) }.unwrap_or(true)
     }
 }
 
@@ -184,6 +233,24 @@ impl<T> Lent<T> {
 }
 
 impl<T: Completed> Ready<T> {
+    /// Prepares for the one call. `None` cannot be: the use right of the context is the caller's, so no
+    /// call is inside.
+    pub fn arm(self) -> Option<Armed<T>> {
+        let call = self.block.slot.arm()?;
+        Some(Armed { ready: self, call })
+    }
+}
+
+impl<T: Completed> Armed<T> {
+    /// What looks after the call. To be had before the call is made.
+    pub fn watcher(&self) -> Watcher<T> {
+        Watcher {
+            raw: self.ready.raw,
+            block: self.ready.block.clone(),
+            call: self.call,
+        }
+    }
+
     /// Makes one call of the family. `operation` owns everything whose address the call gets; it
     /// is gone from here until the callback, or until it comes back.
     ///
@@ -200,42 +267,97 @@ impl<T: Completed> Ready<T> {
         operation: Lent<T>,
         call: impl FnOnce(*mut SspiAsyncContext) -> SECURITY_STATUS,
     ) -> Issued<T> {
-        if !self.block.slot.arm() {
-            // Cannot be: the use right of the context is ours, so no call is inside.
-            return Issued::Refused(operation.reclaim(), SecurityStatus::SEC_E_INTERNAL_ERROR);
-        }
+        let Ready { raw, block } = self.ready;
         // Nothing can call back before the call.
-        self.block
+        block
             .operation
             .store(operation.into_raw(), Ordering::Release);
-        let queued = status(call(self.raw.as_ptr()));
+        let queued = status(call(raw.as_ptr()));
         if queued != SecurityStatus::SEC_E_OK {
-            if self.block.slot.refused() {
+            if block.slot.refused() {
                 T::stray();
             }
-            return self.get_back(|operation| Issued::Refused(operation, queued));
+            return block.get_back(|operation| Issued::Refused(operation, queued));
         }
-        if !self.block.slot.returned() {
+        if !block.slot.returned() {
             // From here on the operation, the session and the async context may be gone.
             return Issued::Pending;
         }
-        let inline = self.block.called_back_on.load(Ordering::Relaxed) == nt::thread::current();
+        let inline = block.called_back_on.load(Ordering::Relaxed) == nt::thread::current();
         let when = if inline { When::Inline } else { When::Early };
-        let found = SecurityStatus(self.block.status.load(Ordering::Relaxed));
-        self.get_back(|operation| Issued::Completed(operation, found, when))
-    }
-
-    fn get_back(&self, wrap: impl FnOnce(Box<T>) -> Issued<T>) -> Issued<T> {
-        self.block.take_operation().map_or(Issued::Pending, wrap)
+        let found = block.found();
+        block.get_back(|operation| Issued::Completed(operation, found, when))
     }
 }
 
-impl<T> Block<T> {
+impl<T: Completed> Clone for Watcher<T> {
+    fn clone(&self) -> Self {
+        Self {
+            raw: self.raw,
+            block: self.block.clone(),
+            call: self.call,
+        }
+    }
+}
+
+impl<T: Completed> Watcher<T> {
+    /// Whether the call is not over.
+    pub fn is_current(&self) -> bool {
+        self.block.slot.is_current(self.call)
+    }
+
+    /// Where whoever looks after the call keeps a number, until [`Completed::unwatch`].
+    pub fn cell(&self) -> &AtomicU64 {
+        &self.block.watch
+    }
+
+    /// Looks at the call. `is_over_due`: a final status has been seen for so long that no callback will
+    /// come unless ksecdd owes one. IRQL: PASSIVE_LEVEL, on a thread of the driver's own.
+    pub fn poll(&self, is_over_due: bool) -> Polled<T> {
+        if !self.block.slot.poll_begin(self.call) {
+            return if self.is_current() {
+                Polled::Working
+            } else {
+                Polled::Over
+            };
+        }
+        // SAFETY: between `poll_begin` and `poll_end` a callback leaves the operation where it is, so
+        // the context stays.
+        let found = status(unsafe { SspiGetAsyncCallStatus(self.raw.as_ptr()) });
+        let is_final = found != SecurityStatus::SEC_I_ASYNC_CALL_PENDING;
+        // SAFETY: as above.
+        let is_owed = || unsafe { optional::requires_notify(self.raw) }.unwrap_or(true);
+        let verdict = if is_final && is_over_due && !is_owed() {
+            Verdict::Lost
+        } else {
+            Verdict::StillPending
+        };
+        let (found, gone_on) = match self.block.slot.poll_end(verdict) {
+            PollEnd::Nothing if is_final => return Polled::Final,
+            PollEnd::Nothing => return Polled::Working,
+            PollEnd::GoOn => (self.block.found(), self.block.take_operation()),
+            PollEnd::TakenOver => (found, self.block.take_operation()),
+        };
+        gone_on.map_or(Polled::Over, |operation| Polled::GoOn(operation, found))
+    }
+}
+
+impl<T: Completed> Block<T> {
     /// The operation, for whoever goes on with it.
     fn take_operation(&self) -> Option<Box<T>> {
+        T::unwatch(&self.watch);
         let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what was leaked for this call, taken back once.
         (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+    }
+
+    fn get_back(&self, wrap: impl FnOnce(Box<T>) -> Issued<T>) -> Issued<T> {
+        self.take_operation().map_or(Issued::Pending, wrap)
+    }
+
+    /// The status that the last callback found.
+    fn found(&self) -> SecurityStatus {
+        SecurityStatus(self.status.load(Ordering::Relaxed))
     }
 }
 

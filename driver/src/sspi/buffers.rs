@@ -5,7 +5,8 @@
 //! output has a TOKEN and an ALERT buffer of two bytes.
 
 use core::{ffi::c_void, ptr};
-use tlsgate_core::record::Alert;
+use tlsgate_core::{record::Alert, records::Span, unsealing::Unsealed};
+use tlsgate_protocol::SecurityStatus;
 use wdk_sys::{
     SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS, SECBUFFER_DATA, SECBUFFER_EMPTY,
     SECBUFFER_EXTRA, SECBUFFER_MISSING, SECBUFFER_STREAM_HEADER, SECBUFFER_STREAM_TRAILER,
@@ -25,7 +26,7 @@ pub struct OutputBuffers {
     alert: [u8; 2],
 }
 
-/// The four buffers of SEAL or UNSEAL, for a call that returns before they go.
+/// The four buffers of one record of SEAL or UNSEAL, for a call that returns before they go.
 pub struct RecordBuffers([SecBuffer; 4]);
 
 // SAFETY: the pointers are to memory of the operation that owns the value.
@@ -196,23 +197,21 @@ impl RecordBuffers {
             .fold(0, |sum, part| sum.saturating_add(part.cbBuffer as usize))
     }
 
-    /// Where plaintext lies in `record`, and how long it is, if UNSEAL found any.
-    pub fn data(&self, record: *const u8) -> Option<(usize, usize)> {
-        place_of(&self.0, SECBUFFER_DATA, record)
-    }
-
-    /// Where unprocessed bytes lie in `record`, and how long they are. Schannel may leave the
-    /// pointer out; they are the last ones then.
-    pub fn extra(&self, record: *const u8, length: usize) -> Option<(usize, usize)> {
-        let extra = length_of(&self.0, SECBUFFER_EXTRA)?;
-        let (place, _) = place_of(&self.0, SECBUFFER_EXTRA, record)
-            .unwrap_or((length.saturating_sub(extra), extra));
-        Some((place, extra))
-    }
-
-    /// The length of the MISSING buffer: a hint.
-    pub fn missing(&self) -> Option<usize> {
-        length_of(&self.0, SECBUFFER_MISSING)
+    /// What UNSEAL reported of `record`, which begins at this address and has so many bytes. Places are
+    /// Schannel's own words: core checks them.
+    pub fn unsealed(&self, status: SecurityStatus, record: *const u8, length: usize) -> Unsealed {
+        let span = |(start, length)| Span { start, length };
+        // Schannel may leave the pointer of EXTRA out; those bytes are the last ones then.
+        let extra = length_of(&self.0, SECBUFFER_EXTRA).map(|extra| {
+            place_of(&self.0, SECBUFFER_EXTRA, record)
+                .unwrap_or((length.saturating_sub(extra), extra))
+        });
+        Unsealed {
+            status,
+            data: place_of(&self.0, SECBUFFER_DATA, record).map(span),
+            extra: extra.map(span),
+            missing: length_of(&self.0, SECBUFFER_MISSING),
+        }
     }
 }
 

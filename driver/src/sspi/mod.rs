@@ -8,6 +8,7 @@
 //!   [`Deletion`] can reach what a handshake call or the deletion needs; both are had one at a time.
 //! * [`Authentication`]: the structures behind a credential, pinned with it.
 //! * [`HandshakeArguments`]: accept and initialize, one call of either.
+//! * [`RemoteCertificates`]: Schannel's own memory, freed once.
 //! * [`schannel`]: the Schannel structures that kernel headers lack.
 //!
 //! Every call is made at PASSIVE_LEVEL; the callback may come at any IRQL up to DISPATCH_LEVEL,
@@ -19,14 +20,18 @@ mod authentication;
 mod buffers;
 mod handshake;
 mod optional;
+mod remote_certificates;
 pub mod schannel;
 mod security_context;
 
-pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
+pub use async_context::{
+    Armed, AsyncContext, Completed, Issued, Lent, Polled, Ready, Watcher, When,
+};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
 pub use handshake::{HandshakeArguments, requirements};
-pub use optional::exports_present;
+pub use optional::look_up;
+pub use remote_certificates::RemoteCertificates;
 pub use security_context::{
     Deletion, Exclusive, FirstCall, Holder, SecurityContext, SharedUse, close,
 };

@@ -152,6 +152,39 @@ pub struct CipherInfo {
     pub key_type: u32,
 }
 
+/// `SecPkgContext_SessionInfo`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct SessionInfo {
+    /// [`SSL_SESSION_RECONNECT`].
+    pub flags: u32,
+    /// Bytes of `id` in use.
+    pub id_length: u32,
+    /// The session's id in TLS.
+    pub id: [u8; 32],
+}
+
+/// `SecPkgContext_Certificates`: of the peer.
+#[repr(C)]
+pub struct Certificates {
+    /// How many.
+    pub count: u32,
+    /// Bytes of the list.
+    pub length: u32,
+    /// The list: a 32-bit length and so many bytes of DER, again and again. For `FreeContextBuffer`.
+    pub list: *mut u8,
+}
+
+/// `SecPkgContext_CertificateValidationResult`.
+#[derive(Clone, Copy, Default)]
+#[repr(C)]
+pub struct CertificateCheck {
+    /// `CERT_TRUST_*` error bits of the chain.
+    pub chain_errors: u32,
+    /// What the check gave, an `HRESULT`.
+    pub result: i32,
+}
+
 /// `SCH_CREDENTIALS_VERSION`.
 pub const SCH_CREDENTIALS_VERSION: u32 = 5;
 /// The certificates are [`CertificateHashStore`]s.
@@ -198,8 +231,16 @@ pub const SECPKG_ATTR_STREAM_SIZES: u32 = 4;
 pub const SECPKG_ATTR_APPLICATION_PROTOCOL: u32 = 35;
 /// [`ConnectionInfo`].
 pub const SECPKG_ATTR_CONNECTION_INFO: u32 = 0x5A;
+/// [`SessionInfo`].
+pub const SECPKG_ATTR_SESSION_INFO: u32 = 0x5D;
+/// [`Certificates`].
+pub const SECPKG_ATTR_REMOTE_CERTIFICATES: u32 = 0x5F;
 /// [`CipherInfo`].
 pub const SECPKG_ATTR_CIPHER_INFO: u32 = 0x64;
+/// [`CertificateCheck`].
+pub const SECPKG_ATTR_CERT_CHECK_RESULT_INPROC: u32 = 0x72;
+/// [`SessionInfo::flags`]: the session was resumed.
+pub const SSL_SESSION_RECONNECT: u32 = 1;
 /// `SECPKGCONTEXT_CIPHERINFO_V1`.
 pub const CIPHER_INFO_VERSION: u32 = 1;
 /// [`ApplicationProtocol::status`]: one was negotiated.
@@ -224,6 +265,15 @@ const _: () = {
     assert!(size_of::<ApplicationProtocol>() == 264);
     assert!(offset_of!(ApplicationProtocol, name) == 9);
     assert!(size_of::<ConnectionInfo>() == 28);
+    assert!(offset_of!(ConnectionInfo, exchange) == 20);
+    assert!(offset_of!(ConnectionInfo, exchange_strength) == 24);
+    assert!(size_of::<SessionInfo>() == 40);
+    assert!(offset_of!(SessionInfo, flags) == 0);
+    assert!(size_of::<Certificates>() == 16);
+    assert!(offset_of!(Certificates, length) == 4);
+    assert!(offset_of!(Certificates, list) == 8);
+    assert!(size_of::<CertificateCheck>() == 8);
+    assert!(offset_of!(CertificateCheck, result) == 4);
     assert!(size_of::<CipherInfo>() == 680);
     assert!(offset_of!(CipherInfo, cipher_suite) == 8);
     assert!(size_of::<SecHandle>() == 16);

@@ -9,5 +9,6 @@ mod faults;
 mod input;
 mod load;
 mod probe;
+mod trace;
 mod vanish;
 mod wrong_driver;

@@ -6,9 +6,18 @@ pub mod faults;
 use crate::Remote;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The module's name for [`Remote::connect`].
 pub const MODULE: &str = "wdfldr";
+
+/// The file in [`crate::FOLDER`] with the [`Switches`] to begin with, as JSON, if a test has put one there:
+/// for what happens before a driver that is being loaded can be asked anything.
+pub const FIRST_SWITCHES: &str = "wdfldr.switches.json";
+
+/// The file in [`crate::FOLDER`] that gets each [`Event`] as a line of JSON, for what happens before a
+/// driver can be asked, or after.
+pub const EVENT_LOG: &str = "events.log";
 
 /// What a test may ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +28,12 @@ pub enum Question {
     Switches,
     /// Set it: answered by [`Answer::Switches`].
     Set(Switches),
+    /// The events of the driver that were recorded after the one of this number (0: all): answered by
+    /// [`Answer::Events`].
+    Events {
+        /// The number of the last event that is known already.
+        after: u64,
+    },
 }
 
 /// What the stand-in answers.
@@ -28,6 +43,8 @@ pub enum Answer {
     Report(Report),
     /// To [`Question::Switches`] and [`Question::Set`].
     Switches(Switches),
+    /// To [`Question::Events`]: in order. The oldest are gone when there were very many.
+    Events(Vec<Event>),
 }
 
 /// Where Windows leaves something open, or a test wants an unlikely case.
@@ -50,6 +67,8 @@ pub struct Switches {
     pub file_name: String,
     /// Lets this many pool allocations succeed, the one after them fail, and the rest succeed.
     pub fail_allocation_after: Option<u64>,
+    /// Who listens to the driver's ETW provider, if anybody does.
+    pub trace: Option<Trace>,
 }
 
 impl Default for Switches {
@@ -62,6 +81,7 @@ impl Default for Switches {
             caller: Caller::Primary,
             file_name: String::new(),
             fail_allocation_after: None,
+            trace: None,
         }
     }
 }
@@ -94,6 +114,58 @@ pub enum Caller {
     /// An impersonation token of this `SECURITY_IMPERSONATION_LEVEL`: 0 anonymous, 1
     /// identification, 2 impersonation, 3 delegation.
     Impersonating(u8),
+}
+
+/// What a trace session wants of a provider: the parameters of `EnableTraceEx2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The highest level: 1 critical, 2 error, 3 warning, 4 information, 5 verbose.
+    pub level: u8,
+    /// Keywords of which an event must have one; 0 for any.
+    pub any: u64,
+    /// Keywords of which an event must have each.
+    pub all: u64,
+}
+
+impl Trace {
+    /// Everything.
+    pub const EVERYTHING: Self = Self {
+        level: u8::MAX,
+        any: 0,
+        all: 0,
+    };
+}
+
+/// An event that the driver has written while somebody listened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counted from 1.
+    pub number: u64,
+    /// The provider's name.
+    pub provider: String,
+    /// The provider's identifier, as it is usually written.
+    pub identifier: String,
+    /// The event's name.
+    pub name: String,
+    /// Its level.
+    pub level: u8,
+    /// Its keywords.
+    pub keyword: u64,
+    /// The IRQL at which it was written.
+    pub irql: u8,
+    /// Its fields by name.
+    pub fields: BTreeMap<String, Value>,
+}
+
+/// The value of an event's field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Value {
+    /// A number without sign, or one that is shown in hexadecimal, such as a status.
+    Unsigned(u64),
+    /// A number with a sign.
+    Signed(i64),
+    /// A text.
+    Text(String),
 }
 
 /// Whether a driver is there.
@@ -151,6 +223,10 @@ pub struct Report {
     pub completions: u64,
     /// Calls of `EvtRequestCancel`.
     pub cancellations: u64,
+    /// ETW providers that are registered.
+    pub providers: usize,
+    /// Calls of `EtwWriteTransfer`, heard or not.
+    pub event_writes: u64,
 }
 
 /// Asks the stand-in how many of everything there are.
@@ -161,7 +237,7 @@ pub struct Report {
 pub fn report(remote: &mut Remote) -> Result<Report> {
     match remote.ask(&Question::Report)? {
         Answer::Report(report) => Ok(report),
-        Answer::Switches(_) => bail!("a report was asked for"),
+        other => bail!("not a report: {other:?}"),
     }
 }
 
@@ -173,6 +249,18 @@ pub fn report(remote: &mut Remote) -> Result<Report> {
 pub fn set(remote: &mut Remote, switches: &Switches) -> Result<()> {
     match remote.ask(&Question::Set(switches.clone()))? {
         Answer::Switches(_) => Ok(()),
-        Answer::Report(_) => bail!("switches were set"),
+        other => bail!("not the switches: {other:?}"),
+    }
+}
+
+/// Asks for the driver's events after the one of number `after`.
+///
+/// # Errors
+///
+/// It went away.
+pub fn events(remote: &mut Remote, after: u64) -> Result<Vec<Event>> {
+    match remote.ask(&Question::Events { after })? {
+        Answer::Events(events) => Ok(events),
+        other => bail!("not the events: {other:?}"),
     }
 }

@@ -1,7 +1,7 @@
 //! What WDFLDR.SYS exports: the door through which a KMDF driver comes in and goes out.
 
 use crate::{
-    control, exception,
+    control, etw, exception,
     ffi::{In, Out, UnicodeString},
     handle::Handle,
     layout::{BindInfo, BindInfo2, DriverGlobals, NtStatus},
@@ -75,6 +75,7 @@ pub extern "system" fn WdfVersionBind(
     stay_loaded();
     exception::watch();
     control::start();
+    etw::begin();
     worker::set_count(control::switches().workers);
     patch::imports(driver.image());
 

@@ -1,7 +1,7 @@
 //! The stand-in's side of the tests' questions.
 
 use crate::{
-    bind, dispatch,
+    bind, dispatch, etw,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
     object, pool, reference, request,
@@ -9,7 +9,7 @@ use crate::{
     thread, token, unload, worker,
 };
 use std::{
-    fs,
+    fs, io,
     path::Path,
     sync::{
         LazyLock, PoisonError, RwLock,
@@ -18,7 +18,7 @@ use std::{
 };
 use tlsgate_lab_control::{
     FOLDER,
-    kmdf::{Answer, CallbackIrql, MODULE, Question, Report, Switches},
+    kmdf::{Answer, CallbackIrql, FIRST_SWITCHES, MODULE, Question, Report, Switches},
     serve,
 };
 
@@ -42,8 +42,16 @@ pub fn callback_irql() -> u8 {
     }
 }
 
-/// Starts to answer questions.
+/// Starts to answer questions, set as a test has asked for.
 pub fn start() {
+    match fs::read(Path::new(FOLDER).join(FIRST_SWITCHES)) {
+        Ok(json) => match serde_json::from_slice(&json) {
+            Ok(wanted) => set(&wanted),
+            Err(error) => stop!("no-control", "{FIRST_SWITCHES}: {error}"),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => stop!("no-control", "{FIRST_SWITCHES}: {error}"),
+    }
     if let Err(error) = serve(Path::new(FOLDER), MODULE, |question| Ok(answer(question))) {
         stop!("no-control", "{error:#}");
     }
@@ -63,15 +71,21 @@ fn answer(question: Question) -> Answer {
         Question::Report => Answer::Report(report()),
         Question::Switches => Answer::Switches(switches()),
         Question::Set(wanted) => {
-            worker::set_count(wanted.workers);
-            pool::fail_after(wanted.fail_allocation_after);
-            SWITCHES
-                .write()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone_from(&wanted);
+            set(&wanted);
+            etw::listen(wanted.trace);
             Answer::Switches(wanted)
         }
+        Question::Events { after } => Answer::Events(etw::events(after)),
     }
+}
+
+fn set(wanted: &Switches) {
+    worker::set_count(wanted.workers);
+    pool::fail_after(wanted.fail_allocation_after);
+    SWITCHES
+        .write()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone_from(wanted);
 }
 
 fn report() -> Report {
@@ -99,5 +113,7 @@ fn report() -> Report {
         ioctls: dispatch::arrived(),
         completions: request::completed(),
         cancellations: crate::cancel::called(),
+        providers: etw::providers(),
+        event_writes: etw::writes(),
     }
 }

@@ -18,6 +18,11 @@ impl<T: Copy> In<T> {
         Self(value)
     }
 
+    /// The value at `address`.
+    pub const fn at(address: usize) -> Self {
+        Self(address as *const T)
+    }
+
     /// What it points to; `None` for NULL.
     pub fn get(self) -> Option<T> {
         if self.0.is_null() {

@@ -44,6 +44,11 @@ impl Block {
         self.units.as_ptr() as usize + self.start()
     }
 
+    /// Whether an address is one of its usable bytes'.
+    pub fn has(&self, address: usize) -> bool {
+        (self.address()..self.address() + self.size).contains(&address)
+    }
+
     /// The usable bytes' count.
     pub fn size(&self) -> usize {
         self.size

@@ -3,7 +3,7 @@
 //! refused when the driver loads.
 
 use crate::{
-    call, clock,
+    call, clock, etw,
     ffi::{In, Out},
     irql::{self, ANY, APC, DISPATCH, PASSIVE},
     layout::NtStatus,
@@ -45,6 +45,21 @@ macro_rules! replacements {
 /// The address of what stands in for the kernel function `name`.
 pub fn replacement(name: &str) -> Option<usize> {
     replacements! { name;
+        EtwRegister <= PASSIVE
+            => etw::register, (
+                provider: In<etw::Guid>, callback: Option<etw::Enabled>, context: usize,
+                handle: Out<u64>,
+            ) -> NtStatus;
+        EtwSetInformation <= PASSIVE
+            => etw::set_information, (
+                handle: u64, class: u32, information: usize, length: u32,
+            ) -> NtStatus;
+        EtwUnregister <= PASSIVE => etw::unregister, (handle: u64) -> NtStatus;
+        EtwWriteTransfer <= ANY
+            => etw::write, (
+                handle: u64, event: In<etw::Descriptor>, activity: usize, related: usize,
+                count: u32, data: usize,
+            ) -> NtStatus;
         ExAllocatePool2 <= DISPATCH => pool::allocate, (flags: u64, size: usize, tag: u32) -> usize;
         ExFreePool <= DISPATCH => pool::free, (block: usize);
         ExFreePoolWithTag <= DISPATCH => pool::free_with_tag, (block: usize, tag: u32);
@@ -53,6 +68,7 @@ pub fn replacement(name: &str) -> Option<usize> {
         KeGetCurrentIrql <= ANY => irql::current, () -> u8;
         KeLowerIrql <= ANY => irql::lower, (level: u8);
         KeQueryActiveProcessorCountEx <= ANY => clock::processors, (group: u16) -> u32;
+        KeQueryInterruptTimePrecise <= ANY => clock::precise, (counter: Out<u64>) -> u64;
         KeQueryUnbiasedInterruptTime <= ANY => clock::unbiased, () -> u64;
         KeReleaseSemaphore <= DISPATCH
             => wait::release_semaphore, (

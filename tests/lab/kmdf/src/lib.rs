@@ -20,6 +20,9 @@
 // What touches nothing of Windows is tested on any host, where nothing else uses it.
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
+mod event;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod guard;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
@@ -51,6 +54,10 @@ mod device_init;
 mod dispatch;
 #[cfg(windows)]
 mod driver;
+#[cfg(windows)]
+mod etw;
+#[cfg(windows)]
+mod event_data;
 #[cfg(windows)]
 mod exception;
 #[cfg(windows)]

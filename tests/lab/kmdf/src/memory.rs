@@ -40,6 +40,13 @@ pub fn from_lookaside() -> usize {
         .count()
 }
 
+/// Whether an address lies in a memory object's block.
+pub fn has(address: usize) -> bool {
+    object::all::<Memory>()
+        .iter()
+        .any(|memory| (memory.address..memory.address + memory.size).contains(&address))
+}
+
 /// Makes a memory object; the memory is not initialised. `None` when there is none.
 pub fn allocate(
     attributes: &Attributes,

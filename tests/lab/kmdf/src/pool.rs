@@ -140,6 +140,24 @@ fn release(address: usize, tag: Option<u32>) {
     pool.retire(allocation.block);
 }
 
+/// Whether an address lies in a block, or in one that was freed a while ago.
+pub fn has(address: usize) -> bool {
+    let pool = lock(&POOL);
+    pool.live
+        .values()
+        .map(|allocation| &allocation.block)
+        .chain(&pool.freed)
+        .any(|block| block.has(address))
+}
+
+/// Whether an address lies in a block of paged pool.
+pub fn is_paged(address: usize) -> bool {
+    lock(&POOL)
+        .live
+        .values()
+        .any(|allocation| allocation.paged && allocation.block.has(address))
+}
+
 /// Takes memory from the driver that it had by another way than the pool's functions.
 pub fn retire(block: Block) {
     lock(&POOL).retire(block);

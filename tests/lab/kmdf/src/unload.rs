@@ -4,7 +4,7 @@
 use crate::{
     bind, buffer, callback, control, device_init,
     driver::{self, Driver},
-    file,
+    etw, file,
     handle::Kind,
     irql::PASSIVE,
     memory,
@@ -158,6 +158,7 @@ fn after_deletion() {
         );
     }
     buffer::check_all();
+    etw::check_at_unload();
     sspi::check_at_unload();
     pool::check_at_unload();
     token::check_at_unload();

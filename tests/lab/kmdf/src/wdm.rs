@@ -127,6 +127,13 @@ impl Driver {
             .unwrap_or_default()
     }
 
+    /// Whether an address lies in the driver's image.
+    pub fn has(self, address: usize) -> bool {
+        let size = Out::<u32>::at(self.0 + std::mem::offset_of!(DriverObject, image_size));
+        let size = size.get().unwrap_or_default() as usize;
+        (self.image()..self.image() + size).contains(&address)
+    }
+
     /// Sets `DriverUnload`.
     pub fn set_unload(self, unload: extern "system" fn(Self)) {
         self.at(std::mem::offset_of!(DriverObject, unload))

@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
     time::Duration,
 };
-use tlsgate_lab_control::Remote;
+use tlsgate_lab_control::{Remote, kmdf};
 
 /// The stand-ins that drivers import.
 const KERNEL_MODULES: [&str; 2] = ["wdfldr.sys", "ksecdd.sys"];
@@ -115,7 +115,8 @@ impl Machine {
         Ok(())
     }
 
-    /// What an earlier run left: port numbers of modules that are gone, and its stops.
+    /// What an earlier run left: port numbers of modules that are gone, its stops and events, and how it
+    /// wanted stand-ins to begin.
     fn remove_traces(&self) -> Result<()> {
         for file in files::files(&self.layout.lab())? {
             if file
@@ -124,6 +125,9 @@ impl Machine {
             {
                 files::remove(&file)?;
             }
+        }
+        for left in [kmdf::EVENT_LOG, kmdf::FIRST_SWITCHES] {
+            files::remove(&self.layout.lab().join(left))?;
         }
         files::remove(&self.stop_log())
     }

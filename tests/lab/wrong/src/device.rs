@@ -1,6 +1,7 @@
 //! The device `\\.\TlsGateWrong`, and the way from an IOCTL to its fault.
 
 use crate::{
+    events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
     locks, objects, pool, requests, sspi, threads, tokens,
@@ -209,6 +210,7 @@ extern "C" fn device_control(
             threads::commit(fault);
             tokens::commit(fault);
             sspi::commit(fault);
+            events::commit(fault);
         }
     }
     complete(request);

@@ -205,4 +205,29 @@ faults! {
     InputFreed = "input-changed-during-call", OnRelease;
     /// Writes to the place for a pending call's result.
     OutputTouched = "output-touched-during-call", OnRelease;
+
+    /// Nothing wrong: registers a provider, writes an event, unregisters.
+    EventsRight = "", Never;
+    /// Leaves a provider registered.
+    ProviderLeft = "etw-still-registered", AtUnload;
+    /// Unregisters a provider twice.
+    UnregisteredTwice = "etw-not-registered", AtOnce;
+    /// Writes an event after having unregistered.
+    WrittenAfterUnregister = "etw-not-registered", AtOnce;
+    /// Writes an event with less data than its metadata say.
+    EventCut = "etw-bad-event", AtOnce;
+    /// Writes metadata without having set the provider's traits.
+    EventWithoutTraits = "etw-bad-event", AtOnce;
+    /// Writes data that are not there.
+    EventUnreadable = "etw-bad-data", AtOnce;
+    /// Writes an event of more than 64 KiB.
+    EventTooLarge = "etw-too-large", AtOnce;
+    /// Writes data of paged pool under a spin lock.
+    EventPageable = "etw-pageable-data", AtOnce;
+    /// Writes the address of a block of pool.
+    AddressInEvent = "address-in-event", AtOnce;
+    /// Writes the address of something in its image.
+    ImageAddressInEvent = "address-in-event", AtOnce;
+    /// Writes a number from the kernel's half of the address space.
+    KernelAddressInEvent = "address-in-event", AtOnce;
 }

@@ -7,6 +7,7 @@
 extern crate wdk_panic;
 
 mod device;
+mod events;
 pub mod faults;
 mod kmdf;
 mod locks;

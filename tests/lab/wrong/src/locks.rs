@@ -61,6 +61,14 @@ pub fn acquire(lock: WDFSPINLOCK) {
     unsafe { wdf!(PFN_WDFSPINLOCKACQUIRE[WdfSpinLockAcquireTableIndex](lock)) };
 }
 
+/// Does something at DISPATCH_LEVEL.
+pub fn raised(something: impl FnOnce()) {
+    let lock = create();
+    acquire(lock);
+    something();
+    release(lock);
+}
+
 fn release(lock: WDFSPINLOCK) {
     // SAFETY: none is meant: the lab judges the call.
     unsafe { wdf!(PFN_WDFSPINLOCKRELEASE[WdfSpinLockReleaseTableIndex](lock)) };

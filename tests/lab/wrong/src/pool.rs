@@ -3,7 +3,7 @@
 use crate::{faults::Fault, kmdf::poke};
 use core::ptr;
 use wdk_sys::{
-    POOL_FLAG_NON_PAGED, PVOID, ULONG,
+    POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, PVOID, ULONG,
     ntddk::{ExAllocatePool2, ExFreePool},
 };
 
@@ -42,6 +42,12 @@ fn allocate() -> PVOID {
 pub fn allocate_bytes(size: usize) -> PVOID {
     // SAFETY: asks for memory, no more.
     unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, TAG) }
+}
+
+/// Zeroed pageable memory, or NULL.
+pub fn allocate_paged() -> PVOID {
+    // SAFETY: asks for memory, no more.
+    unsafe { ExAllocatePool2(POOL_FLAG_PAGED, SIZE as _, TAG) }
 }
 
 /// Frees a block.
