@@ -90,6 +90,16 @@ impl AsyncContext {
         self.lock().callback.is_some()
     }
 
+    /// Whether a call that was accepted has a callback yet to come.
+    #[cfg(any(feature = "requires-notify", test))]
+    pub fn owes_callback(&self) -> bool {
+        match self.lock().phase {
+            Phase::Idle => false,
+            Phase::Pending { notifies } => notifies,
+            Phase::Final { callback_due, .. } => callback_due,
+        }
+    }
+
     /// A call begins.
     pub fn begin(&self, function: &str, may_lack_callback: bool) -> Checked<()> {
         let mut state = self.lock();
@@ -112,37 +122,28 @@ impl AsyncContext {
         self.lock().phase = Phase::Idle;
     }
 
-    /// The call is complete; a callback must be invoked, then [`AsyncContext::returned`] called.
-    pub fn finish(&self, status: i32) -> Option<Callback> {
+    /// The call is complete; whether its callback is due now.
+    pub fn finish(&self, status: i32) -> bool {
         let mut state = self.lock();
+        let callback_due = state.callback.is_some();
         state.phase = Phase::Final {
             status,
-            callback_due: false,
+            callback_due,
         };
-        let callback = state.callback;
-        state.callbacks += usize::from(callback.is_some());
-        callback
+        callback_due
     }
 
-    /// The call is complete, but its callback gets lost.
-    pub fn finish_without_callback(&self, status: i32) {
+    /// The callback that is due, to be invoked now; then [`AsyncContext::returned`] must be called.
+    pub fn take_due(&self) -> Option<Callback> {
         let mut state = self.lock();
-        state.phase = Phase::Final {
-            status,
-            callback_due: state.callback.is_some(),
+        let Phase::Final { callback_due, .. } = &mut state.phase else {
+            return None;
         };
-    }
-
-    /// A callback for a call that was not accepted; it finds the status that the call returned.
-    pub fn notify_refused(&self, status: i32) -> Option<Callback> {
-        let mut state = self.lock();
-        state.phase = Phase::Final {
-            status,
-            callback_due: false,
-        };
-        let callback = state.callback;
-        state.callbacks += usize::from(callback.is_some());
-        callback
+        if !std::mem::take(callback_due) {
+            return None;
+        }
+        state.callbacks += 1;
+        state.callback
     }
 
     /// A callback has returned.

@@ -10,12 +10,16 @@ use crate::{
         ALERT_BUFFER_MISSING, APPLICATION_PROTOCOLS, Checked, DESCRIPTOR_SHAPE, DESCRIPTOR_VERSION,
         INPUT_CHANGED, OUTPUT_TOUCHED, check,
     },
-    tls::outcome::Alert,
+    tls::outcome::{Alert, Outcome},
 };
 use std::{ffi::c_void, ptr};
-use windows_sys::Win32::Security::Authentication::Identity::{
-    SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS, SECBUFFER_EMPTY, SECBUFFER_EXTRA,
-    SECBUFFER_MISSING, SECBUFFER_TOKEN, SECBUFFER_VERSION, SecBuffer, SecBufferDesc,
+use tlsgate_lab_control::ksecdd::{ExtraPointer, FailedOutput, Missing, Switches};
+use windows_sys::Win32::{
+    Foundation::SEC_E_OK,
+    Security::Authentication::Identity::{
+        SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS, SECBUFFER_EMPTY, SECBUFFER_EXTRA,
+        SECBUFFER_MISSING, SECBUFFER_TOKEN, SECBUFFER_VERSION, SecBuffer, SecBufferDesc,
+    },
 };
 
 /// More than any call has.
@@ -269,28 +273,44 @@ impl Input {
         }
     }
 
-    /// Turns the first EMPTY buffer into EXTRA or MISSING. Neither names memory: what is extra
-    /// lies at the end of the token ("pvBuffer must not be used as data").
+    /// Turns the first EMPTY buffer into EXTRA or MISSING. What is extra lies at the end of the token
+    /// ("pvBuffer must not be used as data").
     ///
     /// # Safety
     ///
     /// As for [`Buffer::replace`].
-    pub unsafe fn report(&self, extra: usize, missing: Option<usize>) {
+    pub unsafe fn report(&self, extra: usize, missing: Option<usize>, switches: &Switches) {
         let Some(buffers) = &self.buffers else { return };
-        let empty = buffers
-            .list()
-            .iter()
-            .find(|buffer| buffer.kind == SECBUFFER_EMPTY);
-        let (Some(empty), Some((kind, length))) = (
-            empty,
-            missing
-                .map(|missing| (SECBUFFER_MISSING, missing))
-                .or((extra > 0).then_some((SECBUFFER_EXTRA, extra))),
-        ) else {
+        let is_empty = |buffer: &&Buffer| buffer.kind == SECBUFFER_EMPTY;
+        let Some(empty) = buffers.list().iter().find(is_empty) else {
+            return;
+        };
+        let (kind, length, memory) = if let Some(missing) = missing {
+            let Some(hint) = hint(missing, switches.missing) else {
+                return;
+            };
+            (SECBUFFER_MISSING, hint, ptr::null_mut())
+        } else if extra > 0 {
+            let tail = self
+                .token()
+                .filter(|_| switches.extra_pointer == ExtraPointer::Given)
+                .map_or(ptr::null_mut(), |token| token.pointer(token.len() - extra));
+            (SECBUFFER_EXTRA, extra, tail)
+        } else {
             return;
         };
         // SAFETY: as this function's caller asserts.
-        unsafe { empty.replace(kind, length, ptr::null_mut()) };
+        unsafe { empty.replace(kind, length, memory) };
+    }
+}
+
+/// What a MISSING buffer says of so many missing bytes.
+pub fn hint(missing: usize, setting: Missing) -> Option<usize> {
+    match setting {
+        Missing::Exact => Some(missing),
+        Missing::TooSmall => Some(1),
+        Missing::TooLarge => Some(missing + 4096),
+        Missing::Absent => None,
     }
 }
 
@@ -350,16 +370,22 @@ impl Output {
     /// # Safety
     ///
     /// As for [`Buffer::replace`].
-    pub unsafe fn fill(&self, bytes: &[u8], alert: Option<Alert>) {
+    pub unsafe fn fill(&self, outcome: &Outcome, switches: &Switches) {
         let [token, alert_buffer, ..] = self.buffers.list() else {
             return;
         };
-        // SAFETY: as this function's caller asserts.
-        let memory = unsafe { token.place.write() };
-        memory[..bytes.len()].copy_from_slice(bytes);
-        // SAFETY: as this function's caller asserts.
-        unsafe { token.resize(bytes.len()) };
-        if let Some(Alert { level, description }) = alert {
+        let bytes = &outcome.token;
+        let failed = outcome.status < SEC_E_OK && bytes.is_empty();
+        if !failed || switches.failed_output == FailedOutput::Zeroed {
+            // SAFETY: as this function's caller asserts.
+            let memory = unsafe { token.place.write() };
+            memory[..bytes.len()].copy_from_slice(bytes);
+            // SAFETY: as this function's caller asserts.
+            unsafe { token.resize(bytes.len()) };
+        }
+        if let Some(Alert { level, description }) =
+            outcome.alert.filter(|_| switches.alert_reported)
+        {
             // SAFETY: as this function's caller asserts.
             let memory = unsafe { alert_buffer.place.write() };
             memory[..2].copy_from_slice(&[level, description]);

@@ -1,4 +1,5 @@
-//! A security context: who uses it, and what its legs come to in buffers of the caller's size.
+//! A security context: who uses it, and what its legs come to in buffers of the caller's size and
+//! under the switches.
 
 use crate::{
     credential::CredentialUse,
@@ -6,10 +7,12 @@ use crate::{
         Broken, CONTEXT_DELETED_IN_USE, CONTEXT_USED_CONCURRENTLY, Checked, INPUT_NOT_REPEATED,
         broken,
     },
-    tls::{engine::Engine, outcome::Outcome, session::Session},
+    tls::{engine::Engine, judge::Judge, outcome::Outcome, session::Session},
 };
+use rustls::pki_types::{CertificateDer, ServerName};
 use std::sync::{Arc, Mutex, PoisonError};
-use windows_sys::Win32::Foundation::SEC_E_BUFFER_TOO_SMALL;
+use tlsgate_lab_control::ksecdd::{Extra, PostHandshake, Switches};
+use windows_sys::Win32::Foundation::{SEC_E_BUFFER_TOO_SMALL, SEC_E_OK, SEC_I_CONTINUE_NEEDED};
 
 /// A security context.
 pub struct SecurityContext {
@@ -19,6 +22,9 @@ pub struct SecurityContext {
     pub accepts: bool,
     /// Keeps the credential from being freed before this context.
     _credential: CredentialUse,
+    judge: Arc<Judge>,
+    /// Whom a client wants to talk to.
+    target: Option<ServerName<'static>>,
     uses: Mutex<Uses>,
     tls: Mutex<Tls>,
 }
@@ -38,8 +44,29 @@ struct Uses {
 
 struct Tls {
     engine: Engine,
-    /// What a leg came to that did not fit into the caller's buffer, with the input it consumed.
-    unfitted: Option<(Vec<u8>, Outcome)>,
+    /// What a leg came to that the caller has not been told yet.
+    untold: Option<Untold>,
+}
+
+/// What a leg came to that did not fit into the caller's buffer, or is to come late.
+struct Untold {
+    /// The input that the next leg must begin with.
+    input: Vec<u8>,
+    outcome: Outcome,
+}
+
+/// What a context is made of.
+pub struct Making {
+    /// It is made by an accept, not by an initialize.
+    pub accepts: bool,
+    /// The credential.
+    pub credential: CredentialUse,
+    /// Its end of the connection.
+    pub engine: Engine,
+    /// What it thinks of the peer's certificates.
+    pub judge: Arc<Judge>,
+    /// Whom a client wants to talk to.
+    pub target: Option<ServerName<'static>>,
 }
 
 /// What a context can be used for.
@@ -65,16 +92,25 @@ pub struct Used {
 }
 
 impl SecurityContext {
-    /// A context for `engine`.
-    pub fn new(id: usize, accepts: bool, credential: CredentialUse, engine: Engine) -> Self {
+    /// A context.
+    pub fn new(id: usize, making: Making) -> Self {
+        let Making {
+            accepts,
+            credential,
+            engine,
+            judge,
+            target,
+        } = making;
         Self {
             id,
             accepts,
             _credential: credential,
+            judge,
+            target,
             uses: Mutex::default(),
             tls: Mutex::new(Tls {
                 engine,
-                unfitted: None,
+                untold: None,
             }),
         }
     }
@@ -112,27 +148,83 @@ impl SecurityContext {
 
     /// One leg with room for `room` bytes of token. Without enough room nothing advances: the
     /// caller repeats the call with the same input (microsoft/msquic, `tls_schannel.c`).
-    pub fn leg(&self, input: &[u8], room: usize) -> Checked<Outcome> {
+    pub fn leg(&self, input: &[u8], room: usize, switches: &Switches) -> Checked<Outcome> {
+        if room < switches.least_room {
+            return Ok(Outcome::refused(SEC_E_BUFFER_TOO_SMALL));
+        }
+        self.judge.learn(switches.revocation.clone());
         let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match tls.unfitted.take() {
-            Some((consumed, outcome)) if input.starts_with(&consumed) => outcome,
-            Some(_) => return Err(not_repeated("SEC_E_BUFFER_TOO_SMALL")),
-            None => tls
-                .engine
-                .leg(input)
-                .map_err(|_| not_repeated("SEC_E_INCOMPLETE_MESSAGE or SEC_I_RENEGOTIATE"))?,
+        let (outcome, late) = match tls.untold.take() {
+            Some(untold) if input.starts_with(&untold.input) => (untold.outcome, false),
+            Some(_) => return Err(not_repeated("SEC_E_BUFFER_TOO_SMALL or EXTRA")),
+            None => tls.advance(input, switches)?,
         };
+        if late {
+            // The rest is not the outcome's yet: it is EXTRA now, and all of it again then.
+            let rest = &input[outcome.consumed..];
+            let first = Outcome {
+                consumed: outcome.consumed,
+                ..Outcome::refused(SEC_I_CONTINUE_NEEDED)
+            };
+            tls.untold = Some(Untold {
+                input: rest.to_vec(),
+                outcome: Outcome {
+                    consumed: 0,
+                    ..outcome
+                },
+            });
+            return Ok(first);
+        }
         if outcome.token.len() <= room {
             return Ok(outcome);
         }
-        tls.unfitted = Some((input[..outcome.consumed].to_vec(), outcome));
+        tls.untold = Some(Untold {
+            input: input[..outcome.consumed].to_vec(),
+            outcome,
+        });
         Ok(Outcome::refused(SEC_E_BUFFER_TOO_SMALL))
+    }
+
+    /// What the credential thinks of the peer's certificates.
+    pub fn judge(&self, chain: &[Vec<u8>], switches: &Switches) -> Result<(), rustls::Error> {
+        self.judge.learn(switches.revocation.clone());
+        let chain: Vec<_> = chain
+            .iter()
+            .map(|certificate| CertificateDer::from(certificate.as_slice()))
+            .collect();
+        self.judge.judge(&chain, self.target.as_ref())
     }
 
     /// Does something with the session of a context whose handshake is done.
     pub fn with_session<T>(&self, act: impl FnOnce(&mut Session) -> T) -> Option<T> {
         let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         tls.engine.session().map(act)
+    }
+}
+
+impl Tls {
+    /// One leg of the engine; whether its outcome is to come late.
+    fn advance(&mut self, input: &[u8], switches: &Switches) -> Checked<(Outcome, bool)> {
+        let open = self.engine.session();
+        let was_open = open.is_some();
+        let outcome = match open {
+            Some(session) if switches.post_handshake == PostHandshake::Unsupported => {
+                session.refused_leg(input)
+            }
+            _ => self.engine.leg(input).ok(),
+        };
+        let Some(outcome) = outcome else {
+            return Err(not_repeated(
+                "SEC_E_INCOMPLETE_MESSAGE or SEC_I_RENEGOTIATE",
+            ));
+        };
+        let says_something = outcome.status == SEC_E_OK
+            || (outcome.status == SEC_I_CONTINUE_NEEDED && !outcome.token.is_empty());
+        let late = switches.extra == Extra::Late
+            && !was_open
+            && says_something
+            && (1..input.len()).contains(&outcome.consumed);
+        Ok((outcome, late))
     }
 }
 

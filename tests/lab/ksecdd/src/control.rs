@@ -1,26 +1,29 @@
 //! What tests can ask of the stand-in.
 
 use crate::ksecdd::Ksecdd;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::{path::Path, sync::Arc};
 use tlsgate_lab_control::ksecdd::{Answer, MODULE, Question};
 
 /// Serves questions about `ksecdd`; the port's number goes into `folder`.
 pub fn serve(ksecdd: &Arc<Ksecdd>, folder: &Path) -> Result<()> {
     let ksecdd = Arc::clone(ksecdd);
-    tlsgate_lab_control::serve(folder, MODULE, move |question| {
-        Ok(answer(&ksecdd, question))
-    })
+    tlsgate_lab_control::serve(folder, MODULE, move |question| answer(&ksecdd, question))
 }
 
 /// Answers one question.
-fn answer(ksecdd: &Ksecdd, question: Question) -> Answer {
-    match question {
+fn answer(ksecdd: &Arc<Ksecdd>, question: Question) -> Result<Answer> {
+    Ok(match question {
         Question::State => Answer::State(ksecdd.state()),
         Question::Switches => Answer::Switches(ksecdd.switches()),
-        Question::Set(switches) => Answer::Switches(ksecdd.set_switches(switches)),
+        Question::Set(switches) => {
+            if let Some(fault) = switches.faults.iter().find(|fault| !fault.fits()) {
+                bail!("a fault that cannot be: {fault:?}");
+            }
+            Answer::Switches(ksecdd.set_switches(switches))
+        }
         Question::Release(count) => Answer::Released(ksecdd.release(count)),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -29,7 +32,7 @@ mod tests {
     use crate::calls::tests::{arguments::AcquireMemory, driver::Driver};
     use tlsgate_lab_control::{
         Remote,
-        ksecdd::{Completion, Switches},
+        ksecdd::{Completion, Effect, Fault, Function, Switches},
     };
 
     #[test]
@@ -58,6 +61,16 @@ mod tests {
         let released: Answer = remote.ask(&Question::Release(None)).unwrap();
         assert_eq!(released, Answer::Released(1));
         assert_eq!(call.wait().status, 0);
+        let impossible = Fault {
+            function: Function::SealMessage,
+            nth: 1,
+            effect: Effect::Never,
+        };
+        let refused = remote.ask::<_, Answer>(&Question::Set(Switches {
+            faults: vec![impossible],
+            ..Switches::default()
+        }));
+        assert!(refused.is_err());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

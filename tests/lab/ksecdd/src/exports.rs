@@ -234,13 +234,5 @@ unsafe extern "system" fn UnsealMessage(
 /// context buffers and calls a driver has left behind.
 #[unsafe(no_mangle)]
 extern "system" fn LabLeaks() -> u64 {
-    call(|ksecdd| {
-        let state = ksecdd.state();
-        let things = state.async_contexts
-            + state.credentials
-            + state.contexts
-            + state.context_buffers
-            + state.in_flight;
-        Ok(things as u64)
-    })
+    call(|ksecdd| Ok(ksecdd.state().left_behind() as u64))
 }

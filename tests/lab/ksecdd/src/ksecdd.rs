@@ -1,24 +1,29 @@
-//! The stand-in as a whole: what is alive, how it behaves, and how an asynchronous call runs.
+//! The stand-in as a whole: what is alive, how it behaves, what is counted.
 
 use crate::{
     async_context::AsyncContext,
     context::SecurityContext,
     credential::Credential,
     handles::{self, Table},
+    issue::in_callback,
     machine::Machine,
-    rules::{Broken, Checked, IRQL_TOO_HIGH, UNKNOWN_ASYNC_CONTEXT, broken, check},
-    workers::{Job, Workers},
+    rules::{Checked, IRQL_TOO_HIGH, ISSUED_IN_CALLBACK, UNKNOWN_ASYNC_CONTEXT, broken, check},
+    workers::Workers,
 };
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
-    time::Duration,
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tlsgate_lab_control::ksecdd::{Completion, Effect, Function, State, Switches};
-use windows_sys::Win32::Foundation::{SEC_E_INTERNAL_ERROR, SEC_E_OK};
+use tlsgate_lab_control::ksecdd::{
+    Acquired, Completion, Fault, Function, Latency, State, Switches,
+};
 
 const PASSIVE_LEVEL: u8 = 0;
 const DISPATCH_LEVEL: u8 = 2;
+/// Threads that only run callbacks.
+const NOTIFIERS: usize = 2;
+/// Acquire calls whose arguments are remembered.
+const REMEMBERED: usize = 16;
 
 /// The stand-in.
 pub struct Ksecdd {
@@ -32,8 +37,15 @@ pub struct Ksecdd {
     pub contexts: Table<SecurityContext>,
     /// What `FreeContextBuffer` must see again, by address.
     pub context_buffers: Mutex<BTreeMap<usize, Box<[u8]>>>,
+    /// What calls run on.
+    pub workers: Workers,
+    /// What callbacks run on that run on another thread than their call.
+    pub notifiers: Workers,
+    /// Draws how each call completes when that is mixed.
+    pub random: Mutex<fastrand::Rng>,
+    /// Async contexts whose callback got lost, the oldest first.
+    pub lost: Mutex<Vec<Arc<AsyncContext>>>,
     switches: Mutex<Switches>,
-    workers: Workers,
     counts: Mutex<Counts>,
 }
 
@@ -43,10 +55,9 @@ struct Counts {
     completions: BTreeMap<i32, u64>,
     in_flight: usize,
     most_in_flight: usize,
+    callbacks_lost: u64,
+    acquired: VecDeque<Acquired>,
 }
-
-/// The work of an asynchronous call: its status when it is done.
-pub type Work = Box<dyn FnOnce() -> Checked<i32> + Send>;
 
 impl Ksecdd {
     /// A stand-in that behaves by default.
@@ -57,10 +68,14 @@ impl Ksecdd {
             credentials: Table::default(),
             contexts: Table::default(),
             context_buffers: Mutex::default(),
-            switches: Mutex::default(),
             workers: Workers::default(),
+            notifiers: Workers::default(),
+            random: Mutex::new(fastrand::Rng::with_seed(0)),
+            lost: Mutex::default(),
+            switches: Mutex::default(),
             counts: Mutex::default(),
         };
+        ksecdd.notifiers.set(NOTIFIERS, Latency::default());
         ksecdd.set_switches(Switches::default());
         Arc::new(ksecdd)
     }
@@ -72,14 +87,11 @@ impl Ksecdd {
 
     /// Makes it behave otherwise; says how it did before.
     pub fn set_switches(&self, switches: Switches) -> Switches {
-        self.workers
-            .set(switches.workers, Duration::from_millis(switches.latency_ms));
+        self.workers.set(switches.workers, switches.latency);
+        if let Completion::Mixed(seed) = switches.completion {
+            lock(&self.random).seed(seed);
+        }
         std::mem::replace(&mut *lock(&self.switches), switches)
-    }
-
-    /// Lets held calls run.
-    pub fn release(&self, count: Option<usize>) -> usize {
-        self.workers.release(count)
     }
 
     /// What is alive, pending and counted.
@@ -93,8 +105,11 @@ impl Ksecdd {
             in_flight: counts.in_flight,
             held: self.workers.held(),
             most_in_flight: counts.most_in_flight,
+            callbacks_lost: counts.callbacks_lost,
+            callbacks_owed: lock(&self.lost).len(),
             calls: counts.calls.clone(),
             completions: counts.completions.clone(),
+            acquired: counts.acquired.iter().cloned().collect(),
         }
     }
 
@@ -113,7 +128,13 @@ impl Ksecdd {
         let irql = self.machine.irql();
         check(irql <= highest, IRQL_TOO_HIGH, || {
             format!("{function:?} at IRQL {irql}")
-        })
+        })?;
+        let issued = function.is_asynchronous() && in_callback();
+        check(
+            !issued || lock(&self.switches).issue_in_callback_allowed,
+            ISSUED_IN_CALLBACK,
+            || format!("{function:?}"),
+        )
     }
 
     /// The async context behind a pointer.
@@ -124,120 +145,41 @@ impl Ksecdd {
         }
     }
 
-    /// Issues an asynchronous call on an async context that has begun it.
-    pub fn issue(
-        self: &Arc<Self>,
-        function: Function,
-        context: &Arc<AsyncContext>,
-        work: Work,
-    ) -> i32 {
-        let mut call = Call {
-            ksecdd: Arc::clone(self),
-            context: Arc::clone(context),
-            work,
-            loses_callback: false,
-        };
-        match self.next_fault(function) {
-            None => {}
-            Some(Effect::Refused(status)) => {
-                context.refuse();
-                return status;
-            }
-            Some(Effect::RefusedWithCallback(status)) => {
-                self.call_back(context, context.notify_refused(status));
-                return status;
-            }
-            Some(Effect::Completed(status)) => call.work = Box::new(move || Ok(status)),
-            Some(Effect::CallbackLost(status)) => {
-                call.work = Box::new(move || Ok(status));
-                call.loses_callback = true;
-            }
-        }
-        self.count_in_flight();
-        let completion = lock(&self.switches).completion;
-        match completion {
-            Completion::Inline => call.complete(),
-            Completion::Early => {
-                let (done, wait) = mpsc::channel();
-                self.workers.run(Box::new(move || {
-                    call.complete();
-                    // The issuing thread waits for nothing else and cannot have gone.
-                    done.send(()).expect("the issuing thread waits");
-                }));
-                wait.recv().expect("the job runs");
-            }
-            Completion::Late => self.workers.run(call.into_job()),
-            Completion::Held => self.workers.hold(call.into_job()),
-        }
-        SEC_E_OK
-    }
-
-    fn count_in_flight(&self) {
+    /// An asynchronous call was accepted.
+    pub fn count_in_flight(&self) {
         let mut counts = lock(&self.counts);
         counts.in_flight += 1;
         counts.most_in_flight = counts.most_in_flight.max(counts.in_flight);
     }
 
-    /// Counts down to the next fault of `function` and takes it when it is due.
-    fn next_fault(&self, function: Function) -> Option<Effect> {
-        let mut switches = lock(&self.switches);
-        let mut due = None;
-        switches.faults.retain_mut(|fault| {
-            if fault.function != function {
-                return true;
-            }
-            fault.nth = fault.nth.saturating_sub(1);
-            if fault.nth == 0 && due.is_none() {
-                due = Some(fault.effect);
-                return false;
-            }
-            true
-        });
-        due
+    /// An asynchronous call has its final status.
+    pub fn count_completion(&self, status: i32) {
+        *lock(&self.counts).completions.entry(status).or_default() += 1;
     }
 
-    /// Invokes a callback at the IRQL of the day.
-    fn call_back(&self, context: &AsyncContext, callback: Option<crate::async_context::Callback>) {
-        let Some(callback) = callback else { return };
-        let irql = lock(&self.switches).callback_irql;
-        let before = self.machine.set_irql(irql);
-        callback.invoke(handles::pointer(context.id));
-        self.machine.set_irql(before);
-        context.returned();
-    }
-}
-
-/// An asynchronous call on its way.
-struct Call {
-    ksecdd: Arc<Ksecdd>,
-    context: Arc<AsyncContext>,
-    work: Work,
-    loses_callback: bool,
-}
-
-impl Call {
-    fn into_job(self) -> Job {
-        Box::new(|| self.complete())
+    /// The callback of an asynchronous call has returned, or got lost.
+    pub fn count_out(&self) {
+        lock(&self.counts).in_flight -= 1;
     }
 
-    fn complete(self) {
-        let Self {
-            ksecdd,
-            context,
-            work,
-            loses_callback,
-        } = self;
-        let status = work().unwrap_or_else(|broken: Broken| {
-            ksecdd.machine.stop(&broken);
-            SEC_E_INTERNAL_ERROR
-        });
-        *lock(&ksecdd.counts).completions.entry(status).or_default() += 1;
-        if loses_callback {
-            context.finish_without_callback(status);
-        } else {
-            ksecdd.call_back(&context, context.finish(status));
+    /// The callback of a call on `context` gets lost.
+    pub fn lose_callback(&self, context: Arc<AsyncContext>) {
+        lock(&self.counts).callbacks_lost += 1;
+        lock(&self.lost).push(context);
+    }
+
+    /// Remembers what an acquire call asked for.
+    pub fn note_acquired(&self, acquired: Acquired) {
+        let mut counts = lock(&self.counts);
+        if counts.acquired.len() == REMEMBERED {
+            counts.acquired.pop_front();
         }
-        lock(&ksecdd.counts).in_flight -= 1;
+        counts.acquired.push_back(acquired);
+    }
+
+    /// Looks at the faults yet to come, and takes those that are due.
+    pub fn faults(&self, look: impl FnOnce(&mut Vec<Fault>)) {
+        look(&mut lock(&self.switches).faults);
     }
 }
 

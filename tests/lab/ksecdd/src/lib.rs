@@ -7,7 +7,7 @@
 //!
 //! * `exports`: the C functions of `ksecdd.sys`, and `windows`: the machine under test
 //! * `calls`: what each function does
-//! * `ksecdd`: what is alive, how it behaves, how an asynchronous call runs
+//! * `ksecdd`: what is alive, how it behaves; `issue`: how an asynchronous call runs
 //! * `async_context`, `credential`, `context`: what handles stand for
 //! * `buffers`, `protocols`, `memory`: the caller's buffers, what is in them, and the
 //!   caller's memory
@@ -17,17 +17,23 @@
 //! On other systems than Windows only its tests are built.
 #![cfg(any(windows, test))]
 
+mod asked;
 mod async_context;
 mod buffers;
 mod calls;
 mod context;
 mod control;
 mod credential;
+mod credential_flags;
 #[cfg(windows)]
 mod exports;
 mod handles;
+#[cfg(all(test, not(windows)))]
+mod identities;
+mod issue;
 mod key_blob;
 mod ksecdd;
+mod latency;
 mod machine;
 mod memory;
 #[cfg(all(test, not(windows)))]

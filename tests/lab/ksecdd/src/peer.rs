@@ -9,18 +9,18 @@ use openssl::{
     },
     x509::X509,
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use std::{
     collections::VecDeque,
     ffi::c_int,
     io::{ErrorKind, Read, Result, Write},
 };
 
-use crate::tls::config::Identity;
+use crate::{identities::identity, tls::config::Identity};
 
 // <https://docs.openssl.org/3.0/man3/SSL_key_update/>; the openssl crate leaves it out.
 unsafe extern "C" {
     fn SSL_key_update(ssl: *mut openssl_sys::SSL, update_type: c_int) -> c_int;
+    fn SSL_SESSION_is_resumable(session: *const openssl_sys::SSL_SESSION) -> c_int;
 }
 
 /// `SSL_KEY_UPDATE_REQUESTED`: the other end shall change its key too.
@@ -68,11 +68,23 @@ impl Peer {
         if let Some(identity) = identity {
             use_identity(&mut context, identity);
         }
-        let mut ssl = Ssl::new(&context.build()).unwrap();
+        Self::begun(&context.build(), alpn, "lab.test")
+    }
+
+    /// A client that wants to talk to `name` and believes these signatures only (names of
+    /// `SSL_CTX_set1_sigalgs_list`).
+    pub fn client_of(version: SslVersion, name: &str, signatures: &str) -> Self {
+        let mut context = context(SslMethod::tls_client(), version);
+        context.set_sigalgs_list(signatures).unwrap();
+        Self::begun(&context.build(), b"", name)
+    }
+
+    fn begun(context: &SslContext, alpn: &[u8], name: &str) -> Self {
+        let mut ssl = Ssl::new(context).unwrap();
         if !alpn.is_empty() {
             ssl.set_alpn_protos(alpn).unwrap();
         }
-        ssl.set_hostname("lab.test").unwrap();
+        ssl.set_hostname(name).unwrap();
         ssl.set_connect_state();
         Self {
             stream: SslStream::new(ssl, Wire::default()).unwrap(),
@@ -81,8 +93,16 @@ impl Peer {
 
     /// Many connections' server of just this version.
     pub fn listener(version: SslVersion) -> SslContext {
+        Self::listener_with(version, &identity(), false)
+    }
+
+    /// Such a server with this certificate, that asks clients for theirs or not.
+    pub fn listener_with(version: SslVersion, identity: &Identity, asks: bool) -> SslContext {
         let mut context = context(SslMethod::tls_server(), version);
-        use_identity(&mut context, &identity());
+        use_identity(&mut context, identity);
+        if asks {
+            context.set_verify_callback(SslVerifyMode::PEER, |_, _| true);
+        }
         context.set_alpn_select_callback(|_, offered| {
             select_next_proto(b"\x02h2", offered).ok_or(AlpnError::NOACK)
         });
@@ -116,6 +136,25 @@ impl Peer {
     /// The application protocol it was told.
     pub fn alpn(&self) -> Option<&[u8]> {
         self.stream.ssl().selected_alpn_protocol()
+    }
+
+    /// The certificate that it was shown.
+    pub fn certificate(&self) -> Option<Vec<u8>> {
+        let shown = self.stream.ssl().peer_certificate();
+        shown.map(|certificate| certificate.to_der().unwrap())
+    }
+
+    /// The cipher suite, by the name that IANA has for it.
+    pub fn suite(&self) -> String {
+        let suite = self.stream.ssl().current_cipher().unwrap();
+        suite.standard_name().unwrap().to_owned()
+    }
+
+    /// Whether it has been given what a session is resumed with.
+    pub fn can_resume(&mut self) -> bool {
+        self.read(b"");
+        // SAFETY: the pointer is that of a live session.
+        unsafe { SSL_SESSION_is_resumable(self.stream.ssl().session().unwrap().as_ptr()) == 1 }
     }
 
     /// Records with `plaintext`.
@@ -171,15 +210,10 @@ fn context(method: SslMethod, version: SslVersion) -> SslContextBuilder {
 fn use_identity(context: &mut SslContextBuilder, identity: &Identity) {
     let certificate = X509::from_der(&identity.chain[0]).unwrap();
     context.set_certificate(&certificate).unwrap();
+    for issuer in &identity.chain[1..] {
+        let issuer = X509::from_der(issuer).unwrap();
+        context.add_extra_chain_cert(issuer).unwrap();
+    }
     let key = PKey::private_key_from_der(identity.key.secret_der()).unwrap();
     context.set_private_key(&key).unwrap();
-}
-
-/// A self-signed certificate for `lab.test`.
-pub fn identity() -> Identity {
-    let made = rcgen::generate_simple_self_signed(vec!["lab.test".to_owned()]).unwrap();
-    Identity {
-        chain: vec![CertificateDer::from(made.cert.der().to_vec())],
-        key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der())),
-    }
 }

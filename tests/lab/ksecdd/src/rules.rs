@@ -83,10 +83,18 @@ pub const NEW_CONTEXT: &str = "bad-new-context";
 pub const INPUT_NOT_REPEATED: &str = "input-not-repeated";
 /// A credential structure that Windows would refuse or ignore.
 pub const BAD_CREDENTIAL: &str = "bad-credential-structure";
+/// `SCH_CREDENTIALS.dwFlags` that are unknown, of the other role, or contradict one another.
+pub const CREDENTIAL_FLAGS: &str = "bad-credential-flags";
+/// A client's first leg with an automatic check of the server's certificate and no `pszTargetName`
+/// to check its name against.
+pub const TARGET_NAME_MISSING: &str = "target-name-missing";
 /// A leg under another token than the credential was acquired with (microsoft/msquic, pull 1652).
 pub const OTHER_TOKEN: &str = "other-token-than-at-acquire";
 /// A call above the IRQL at which callers of these functions run (microsoft/msquic: PASSIVE).
 pub const IRQL_TOO_HIGH: &str = "sspi-irql-too-high";
+/// An asynchronous call issued from a callback: whether that is allowed is open, so a driver that
+/// must work everywhere does not.
+pub const ISSUED_IN_CALLBACK: &str = "sspi-issued-in-callback";
 /// `FreeContextBuffer` of something that is not to be freed.
 pub const UNKNOWN_CONTEXT_BUFFER: &str = "unknown-context-buffer";
 /// The stand-in itself failed.

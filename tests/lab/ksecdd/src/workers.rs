@@ -1,11 +1,13 @@
 //! The threads that asynchronous calls run on, like those of the security subsystem.
 
+use crate::latency::Sampler;
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
+use tlsgate_lab_control::ksecdd::Latency;
 
 /// A call to be run.
 pub type Job = Box<dyn FnOnce() + Send>;
@@ -29,15 +31,15 @@ struct Queue {
     threads: usize,
     busy: usize,
     limit: usize,
-    latency: Duration,
+    latency: Sampler,
 }
 
 impl Workers {
-    /// So many calls run at once from now on, each after this time.
-    pub fn set(&self, limit: usize, latency: Duration) {
+    /// So many calls run at once from now on, each after a time of this distribution.
+    pub fn set(&self, limit: usize, latency: Latency) {
         let mut queue = self.shared.lock();
         queue.limit = limit.max(1);
-        queue.latency = latency;
+        queue.latency = Sampler::new(latency);
         drop(queue);
         self.shared.changed.notify_all();
     }
@@ -47,6 +49,17 @@ impl Workers {
         let mut queue = self.shared.lock();
         queue.ready.push_back(job);
         self.start_threads(&mut queue);
+    }
+
+    /// Runs `job` so much later, when a thread is free then.
+    pub fn run_after(&self, delay: Duration, job: Job) {
+        let workers = Self {
+            shared: Arc::clone(&self.shared),
+        };
+        thread::spawn(move || {
+            thread::sleep(delay);
+            workers.run(job);
+        });
     }
 
     /// Keeps `job` until it is released.
@@ -91,7 +104,7 @@ impl Shared {
                 && let Some(job) = queue.ready.pop_front()
             {
                 queue.busy += 1;
-                let latency = queue.latency;
+                let latency = queue.latency.next();
                 drop(queue);
                 thread::sleep(latency);
                 job();

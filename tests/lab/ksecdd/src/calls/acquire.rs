@@ -2,14 +2,16 @@
 //! `FreeCredentialsHandle`.
 
 use crate::{
-    credential::{Asked, Credential},
+    asked::Asked,
+    credential::Credential,
     handles::{self, Kind},
     ksecdd::Ksecdd,
+    machine::Actor,
     memory::{Place, Watch, get},
     rules::{BAD_CREDENTIAL, Checked, INPUT_CHANGED, OUTPUT_TOUCHED, check},
 };
 use std::{ffi::c_void, slice, sync::Arc};
-use tlsgate_lab_control::ksecdd::Function;
+use tlsgate_lab_control::ksecdd::{Function, TokenUse};
 use windows_sys::Win32::{
     Foundation::{SEC_E_INVALID_HANDLE, SEC_E_OK, SEC_E_SECPKG_NOT_FOUND, UNICODE_STRING},
     Security::Credentials::SecHandle,
@@ -61,13 +63,15 @@ impl Ksecdd {
         let mut watch = Watch::default();
         // SAFETY: as this function's caller asserts.
         let package = unsafe { self.read_string("pszPackage", call.package, &mut watch) }?;
-        if !call.principal.is_null() {
+        let principal = if call.principal.is_null() {
+            String::new()
+        } else {
             // SAFETY: as this function's caller asserts.
-            unsafe { self.read_string("pszPrincipal", call.principal, &mut watch) }?;
-        }
+            unsafe { self.read_string("pszPrincipal", call.principal, &mut watch) }?
+        };
+        let (usage, auth_data) = (call.credential_use, call.auth_data);
         // SAFETY: as this function's caller asserts.
-        let asked =
-            unsafe { Asked::read(machine, call.credential_use, call.auth_data, &mut watch) }?;
+        let asked = unsafe { Asked::read(machine, usage, principal, auth_data, &mut watch) }?;
         let credential = Place::of(machine, "phCredential", call.credential)?;
         // SAFETY: the place was found accessible; the driver's call is under way.
         unsafe { watch.add(credential, OUTPUT_TOUCHED, true) };
@@ -81,20 +85,27 @@ impl Ksecdd {
             context.refuse();
             return Ok(SEC_E_SECPKG_NOT_FOUND);
         }
-        let (ksecdd, token) = (Arc::clone(self), machine.token());
+        self.note_acquired(asked.acquired.clone());
+        let switches = self.switches();
+        let owner = match switches.token {
+            TokenUse::InWorker => Actor::system(),
+            TokenUse::Stopped | TokenUse::Refused | TokenUse::Ignored => Actor::current(machine),
+        };
+        let ksecdd = Arc::clone(self);
         Ok(self.issue(
             function,
             &context,
             Box::new(move || {
                 // SAFETY: until the callback the memory is the call's, says the contract.
                 unsafe { watch.verify(&*ksecdd.machine) }?;
-                let role = match asked.acquire(&*ksecdd.machine) {
+                let applies = switches.machine_flag_applies;
+                let role = match asked.acquire(&*ksecdd.machine, &owner.account, applies) {
                     Ok(role) => role,
                     Err(status) => return Ok(status),
                 };
                 let made = ksecdd
                     .credentials
-                    .insert(|id| Credential::new(id, token, role));
+                    .insert(|id| Credential::new(id, owner, role));
                 // SAFETY: it has just been found writable, and is the call's.
                 unsafe { credential.put(handles::handle(Kind::Credential, made.id)) };
                 if let Some(expiry) = expiry {
@@ -149,12 +160,17 @@ impl Ksecdd {
     ///
     /// A pointer to accessible memory is one to a handle.
     pub unsafe fn free_credentials_handle(&self, credential: *const SecHandle) -> Checked<i32> {
-        self.enter(Function::FreeCredentialsHandle)?;
+        let function = Function::FreeCredentialsHandle;
+        self.enter(function)?;
         // SAFETY: as this function's caller asserts.
         let Some(credential) = (unsafe { self.credential(credential) })? else {
             return Ok(SEC_E_INVALID_HANDLE);
         };
         credential.begin_freeing()?;
+        if let Some(status) = self.fault_at_once(function) {
+            credential.keep();
+            return Ok(status);
+        }
         self.credentials.remove(credential.id);
         Ok(SEC_E_OK)
     }

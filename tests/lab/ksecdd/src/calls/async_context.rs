@@ -9,6 +9,8 @@ use crate::{
 };
 use std::{ffi::c_void, ptr};
 use tlsgate_lab_control::ksecdd::Function;
+#[cfg(any(feature = "requires-notify", test))]
+use tlsgate_lab_control::ksecdd::RequiresNotify;
 use windows_sys::Win32::Foundation::{
     NTSTATUS, SEC_E_OK, STATUS_INVALID_DEVICE_STATE, STATUS_SUCCESS,
 };
@@ -16,7 +18,11 @@ use windows_sys::Win32::Foundation::{
 impl Ksecdd {
     /// `SspiCreateAsyncContext`.
     pub fn create_async_context(&self) -> Checked<*mut c_void> {
-        self.enter(Function::SspiCreateAsyncContext)?;
+        let function = Function::SspiCreateAsyncContext;
+        self.enter(function)?;
+        if self.fault_at_once(function).is_some() {
+            return Ok(ptr::null_mut());
+        }
         let context = self.async_contexts.insert(AsyncContext::new);
         Ok(ptr::without_provenance_mut(handles::pointer(context.id)))
     }
@@ -36,8 +42,12 @@ impl Ksecdd {
     /// `SspiReinitAsyncContext`: alone in the family it returns an NTSTATUS. Which one says
     /// that the context is in use is assumed.
     pub fn reinit_async_context(&self, context: *mut c_void) -> Checked<NTSTATUS> {
-        self.enter(Function::SspiReinitAsyncContext)?;
+        let function = Function::SspiReinitAsyncContext;
+        self.enter(function)?;
         let context = self.async_context(context.addr())?;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
         let switches = self.switches();
         let done = !switches.reinit_refused && context.reinit(switches.reinit_refused_in_callback);
         Ok(if done {
@@ -54,8 +64,12 @@ impl Ksecdd {
         function: Option<NotifyCallback>,
         data: *mut c_void,
     ) -> Checked<i32> {
-        self.enter(Function::SspiSetAsyncNotifyCallback)?;
+        let called = Function::SspiSetAsyncNotifyCallback;
+        self.enter(called)?;
         let context = self.async_context(context.addr())?;
+        if let Some(status) = self.fault_at_once(called) {
+            return Ok(status);
+        }
         let data = data.expose_provenance();
         context.set_callback(function.map(|function| Callback { function, data }))?;
         Ok(SEC_E_OK)
@@ -64,13 +78,19 @@ impl Ksecdd {
     /// `SspiAsyncContextRequiresNotify`: "does completion need notification".
     #[cfg(any(feature = "requires-notify", test))]
     pub fn async_context_requires_notify(&self, context: *mut c_void) -> Checked<u8> {
-        self.enter(Function::SspiAsyncContextRequiresNotify)?;
-        Ok(u8::from(self.async_context(context.addr())?.has_callback()))
+        self.enter_from_callback(Function::SspiAsyncContextRequiresNotify)?;
+        let context = self.async_context(context.addr())?;
+        Ok(u8::from(match self.switches().requires_notify {
+            RequiresNotify::Owed => context.owes_callback(),
+            RequiresNotify::WhenSet => context.has_callback(),
+        }))
     }
 
     /// `SspiGetAsyncCallStatus`.
     pub fn get_async_call_status(&self, context: *mut c_void) -> Checked<i32> {
-        self.enter_from_callback(Function::SspiGetAsyncCallStatus)?;
-        self.async_context(context.addr())?.status()
+        let function = Function::SspiGetAsyncCallStatus;
+        self.enter_from_callback(function)?;
+        let status = self.async_context(context.addr())?.status()?;
+        Ok(self.fault_at_once(function).unwrap_or(status))
     }
 }

@@ -53,12 +53,16 @@ impl Ksecdd {
     ///
     /// A pointer to accessible memory is one to a handle.
     pub unsafe fn delete_security_context(&self, context: *const SecHandle) -> Checked<i32> {
-        self.enter(Function::DeleteSecurityContext)?;
+        let function = Function::DeleteSecurityContext;
+        self.enter(function)?;
         // SAFETY: as this function's caller asserts.
         let Some(context) = (unsafe { self.context(context) })? else {
             return Ok(SEC_E_INVALID_HANDLE);
         };
         let used = context.begin(Use::Deletion)?;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
         self.contexts.remove(used.context.id);
         Ok(SEC_E_OK)
     }

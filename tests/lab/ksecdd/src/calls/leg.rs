@@ -2,34 +2,29 @@
 //! handshake, or of what follows it.
 
 use crate::{
-    buffers::{Input, Output},
-    calls::acquire::NEVER,
-    context::{SecurityContext, Use, Used},
-    credential::{CredentialUse, Role},
-    handles::{self, Kind},
-    ksecdd::{Ksecdd, Work},
-    memory::{Place, Watch, get},
-    rules::{
-        Checked, INPUT_CHANGED, NEW_CONTEXT, NULL_ARGUMENT, OTHER_TOKEN, OUTPUT_TOUCHED,
-        WRONG_DATA_REPRESENTATION, WRONG_REQUEST_FLAGS, check,
-    },
-    tls::{config, engine::Engine, handshake::Connection, outcome::Outcome},
+    calls::{beginning::Beginning, results::Results},
+    context::{Making, SecurityContext, Use, Used},
+    credential::CredentialUse,
+    issue::Work,
+    ksecdd::Ksecdd,
+    memory::Watch,
+    rules::{Checked, OTHER_TOKEN, WRONG_DATA_REPRESENTATION, WRONG_REQUEST_FLAGS, broken, check},
+    tls::outcome::Outcome,
 };
 use std::{ffi::c_void, sync::Arc};
-use tlsgate_lab_control::ksecdd::{Function, Switches};
+use tlsgate_lab_control::ksecdd::{Function, Switches, TokenUse};
 use windows_sys::Win32::{
     Foundation::{
-        SEC_E_BUFFER_TOO_SMALL, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INTERNAL_ERROR,
-        SEC_E_INVALID_HANDLE, SEC_E_OK, SEC_E_UNKNOWN_CREDENTIALS, UNICODE_STRING,
+        SEC_E_BUFFER_TOO_SMALL, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INVALID_HANDLE,
+        SEC_E_NO_CREDENTIALS, SEC_E_OK, UNICODE_STRING,
     },
     Security::{
         Authentication::Identity::{
             ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_MUTUAL_AUTH,
             ASC_REQ_REPLAY_DETECT, ASC_REQ_SEQUENCE_DETECT, ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM,
-            ASC_RET_MUTUAL_AUTH, ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR,
-            ISC_REQ_MANUAL_CRED_VALIDATION, ISC_REQ_MUTUAL_AUTH, ISC_REQ_REPLAY_DETECT,
-            ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM, ISC_REQ_USE_SUPPLIED_CREDS,
-            SECURITY_NATIVE_DREP, SecBufferDesc,
+            ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR, ISC_REQ_MANUAL_CRED_VALIDATION,
+            ISC_REQ_MUTUAL_AUTH, ISC_REQ_REPLAY_DETECT, ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM,
+            ISC_REQ_USE_SUPPLIED_CREDS, SECURITY_NATIVE_DREP, SecBufferDesc,
         },
         Credentials::SecHandle,
     },
@@ -117,12 +112,7 @@ impl Ksecdd {
             return Ok(SEC_E_INVALID_HANDLE);
         };
         let switches = self.switches();
-        let token = machine.token();
-        check(
-            !switches.token_checked || token == credential.0.token,
-            OTHER_TOKEN,
-            || format!("{token:#x}, not {:#x}", credential.0.token),
-        )?;
+        let refused = other_token(machine.token(), &credential, switches.token)?;
         let context = if first {
             let target = if leg.target.is_null() {
                 String::new()
@@ -130,15 +120,15 @@ impl Ksecdd {
                 // SAFETY: as this function's caller asserts.
                 unsafe { self.read_string("pszTargetName", leg.target, &mut watch) }?
             };
-            match Beginning::new(
+            let beginning = Beginning {
                 credential,
                 accepts,
-                &results.input,
-                &target,
-                leg.request,
-                &switches,
-            ) {
-                Ok(beginning) => Context::First(Box::new(beginning)),
+                alpn: results.input.protocols.clone(),
+                target: &target,
+                request: leg.request,
+            };
+            match beginning.make(&switches)? {
+                Ok(making) => Context::First(Box::new(making)),
                 Err(status) => {
                     async_context.refuse();
                     return Ok(status);
@@ -156,7 +146,14 @@ impl Ksecdd {
                 }
             }
         };
-        let work = Arc::clone(self).work_of(context, results, watch, switches);
+        let work = if refused {
+            Box::new(move || {
+                drop(context);
+                Ok(SEC_E_NO_CREDENTIALS)
+            })
+        } else {
+            Arc::clone(self).work_of(context, results, watch, switches)
+        };
         Ok(self.issue(function, &async_context, work))
     }
 
@@ -175,14 +172,14 @@ impl Ksecdd {
             let input = input.map_or(&[][..], |token| unsafe { token.read() });
             let room = results.output.room();
             let (outcome, context) = match context {
-                Context::First(beginning) => self.first_leg(*beginning, input, room, &switches)?,
+                Context::First(making) => self.first_leg(*making, input, room, &switches)?,
                 Context::Later(used) => (
-                    used.context.leg(input, room)?,
+                    used.context.leg(input, room, &switches)?,
                     Some(Arc::clone(&used.context)),
                 ),
             };
             // SAFETY: until the callback the memory is the call's, says the contract.
-            unsafe { results.write(&outcome, input.len(), context.as_deref()) };
+            unsafe { results.write(&outcome, input.len(), context.as_deref(), &switches) };
             Ok(outcome.status)
         })
     }
@@ -191,20 +188,13 @@ impl Ksecdd {
     /// passing phContext NULL"); whether an error does is a switch.
     fn first_leg(
         &self,
-        beginning: Beginning,
+        making: Making,
         input: &[u8],
         room: usize,
         switches: &Switches,
     ) -> Checked<(Outcome, Option<Arc<SecurityContext>>)> {
-        let Beginning {
-            credential,
-            accepts,
-            engine,
-        } = beginning;
-        let context = self
-            .contexts
-            .insert(|id| SecurityContext::new(id, accepts, credential, engine));
-        let outcome = context.leg(input, room)?;
+        let context = self.contexts.insert(|id| SecurityContext::new(id, making));
+        let outcome = context.leg(input, room, switches)?;
         let stays = match outcome.status {
             SEC_E_INCOMPLETE_MESSAGE => false,
             SEC_E_BUFFER_TOO_SMALL => switches.too_small_makes_context,
@@ -214,6 +204,18 @@ impl Ksecdd {
             self.contexts.remove(context.id);
         }
         Ok((outcome, stays.then_some(context)))
+    }
+}
+
+/// Whether a leg is under another token than its credential and must fail for that. (Schannel must see
+/// the same caller as when the credential was acquired: microsoft/msquic, pull 1652.)
+fn other_token(token: u64, credential: &CredentialUse, checked: TokenUse) -> Checked<bool> {
+    let owner = credential.0.owner.token;
+    match checked {
+        _ if token == owner => Ok(false),
+        TokenUse::Stopped => broken(OTHER_TOKEN, format!("{token:#x}, not {owner:#x}")),
+        TokenUse::Refused => Ok(true),
+        TokenUse::InWorker | TokenUse::Ignored => Ok(false),
     }
 }
 
@@ -239,153 +241,6 @@ fn check_flags(flags: &Flags, leg: &Leg) -> Checked<()> {
 
 /// The context a leg is of.
 enum Context {
-    First(Box<Beginning>),
+    First(Box<Making>),
     Later(Used),
-}
-
-/// What a context will be made of.
-struct Beginning {
-    credential: CredentialUse,
-    accepts: bool,
-    engine: Engine,
-}
-
-impl Beginning {
-    fn new(
-        credential: CredentialUse,
-        accepts: bool,
-        input: &Input,
-        target: &str,
-        request: u32,
-        switches: &Switches,
-    ) -> Result<Self, i32> {
-        let alpn = input.protocols.clone();
-        let connection = match (&credential.0.role, accepts) {
-            (Role::Server(server), true) => {
-                let mutual = request & ASC_REQ_MUTUAL_AUTH != 0;
-                let tickets = request & ASC_REQ_SESSION_TICKET != 0;
-                config::accept(server, alpn, mutual, tickets).map(Connection::Server)
-            }
-            (Role::Client(client), false) => {
-                config::initiate(client, target, alpn).map(Connection::Client)
-            }
-            _ => return Err(SEC_E_UNKNOWN_CREDENTIALS),
-        };
-        let connection = connection.map_err(|_| SEC_E_INTERNAL_ERROR)?;
-        let engine = Engine::new(connection, switches.records, switches.fragments);
-        Ok(Self {
-            credential,
-            accepts,
-            engine,
-        })
-    }
-}
-
-/// Where a leg's input is and its results go.
-struct Results {
-    input: Input,
-    output: Output,
-    new_context: Place,
-    attributes: Place,
-    granted: u32,
-    expiry: Option<Place>,
-}
-
-impl Results {
-    /// # Safety
-    ///
-    /// What pointers to accessible memory point to is of the type they say.
-    unsafe fn read(ksecdd: &Ksecdd, leg: &Leg, accepts: bool, watch: &mut Watch) -> Checked<Self> {
-        let machine = &*ksecdd.machine;
-        let first = leg.context.is_null();
-        let input = if first && !accepts {
-            // SAFETY: as this function's caller asserts.
-            unsafe { Input::read_first_of_client(machine, leg.input) }?
-        } else {
-            // SAFETY: as this function's caller asserts.
-            unsafe { Input::read(machine, leg.input, first) }?
-        };
-        // SAFETY: as this function's caller asserts.
-        let output = unsafe { Output::read(machine, leg.output) }?;
-        let new_context = Place::of(machine, "phNewContext", leg.new_context)?;
-        if !first {
-            // SAFETY: as this function's caller asserts.
-            let old = unsafe { get(machine, "phContext", leg.context) }?;
-            // SAFETY: as this function's caller asserts.
-            let new = unsafe { get(machine, "phNewContext", leg.new_context) }?;
-            check(
-                (old.dwLower, old.dwUpper) == (new.dwLower, new.dwUpper),
-                NEW_CONTEXT,
-                || "phNewContext names another context than phContext".to_owned(),
-            )?;
-        }
-        check(!leg.attributes.is_null(), NULL_ARGUMENT, || {
-            "pfContextAttr".to_owned()
-        })?;
-        let attributes = Place::of(machine, "pfContextAttr", leg.attributes)?;
-        let expiry = if leg.expiry.is_null() {
-            None
-        } else {
-            Some(Place::of(machine, "ptsExpiry", leg.expiry)?)
-        };
-        // SAFETY: all of it was found accessible; the driver's call is under way.
-        unsafe { input.watch(watch) };
-        // SAFETY: likewise.
-        unsafe { output.watch(watch) };
-        for place in [Some(new_context), Some(attributes), expiry]
-            .into_iter()
-            .flatten()
-        {
-            // SAFETY: likewise.
-            unsafe { watch.add(place, OUTPUT_TOUCHED, true) };
-        }
-        if !first {
-            let place = Place::of(machine, "phContext", leg.context)?;
-            // SAFETY: likewise.
-            unsafe { watch.add(place, INPUT_CHANGED, false) };
-        }
-        let granted = leg.request & !(ASC_REQ_MUTUAL_AUTH | ASC_REQ_SESSION_TICKET);
-        Ok(Self {
-            input,
-            output,
-            new_context,
-            attributes,
-            granted,
-            expiry,
-        })
-    }
-
-    /// # Safety
-    ///
-    /// The memory is still there, and nobody else uses it.
-    unsafe fn write(&self, outcome: &Outcome, input: usize, context: Option<&SecurityContext>) {
-        if outcome.status != SEC_E_BUFFER_TOO_SMALL {
-            // SAFETY: as this function's caller asserts.
-            unsafe { self.output.fill(&outcome.token, outcome.alert) };
-            let consumed_some = outcome.status >= SEC_E_OK;
-            let extra = if consumed_some {
-                input - outcome.consumed
-            } else {
-                0
-            };
-            // SAFETY: as this function's caller asserts.
-            unsafe { self.input.report(extra, outcome.missing) };
-        }
-        let mut granted = self.granted;
-        if let Some(context) = context {
-            let handle = handles::handle(Kind::Context, context.id);
-            // SAFETY: as this function's caller asserts.
-            unsafe { self.new_context.put(handle) };
-            let known = context.with_session(|session| !session.facts.peer_certificates.is_empty());
-            if known == Some(true) {
-                granted |= ASC_RET_MUTUAL_AUTH;
-            }
-        }
-        // SAFETY: as this function's caller asserts.
-        unsafe { self.attributes.put(granted) };
-        if let Some(expiry) = self.expiry.filter(|_| outcome.status == SEC_E_OK) {
-            // SAFETY: as this function's caller asserts.
-            unsafe { expiry.put(NEVER) };
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! MicrosoftDocs/win32, under the names that the kernel exports.
 
 use crate::{
-    buffers::{Buffer, Buffers},
+    buffers::{Buffer, Buffers, hint},
     context::Use,
     ksecdd::Ksecdd,
     rules::{Checked, DESCRIPTOR_SHAPE, broken, check},
@@ -12,7 +12,7 @@ use crate::{
     },
 };
 use std::{ptr, slice};
-use tlsgate_lab_control::ksecdd::Function;
+use tlsgate_lab_control::ksecdd::{EmptyData, ExtraPointer, Function, Switches};
 use windows_sys::Win32::{
     Foundation::{
         SEC_E_BUFFER_TOO_SMALL, SEC_E_INCOMPLETE_MESSAGE, SEC_E_INVALID_HANDLE,
@@ -43,7 +43,8 @@ impl Ksecdd {
         message: *const SecBufferDesc,
         sequence: u32,
     ) -> Checked<i32> {
-        self.enter(Function::SealMessage)?;
+        let function = Function::SealMessage;
+        self.enter(function)?;
         // SAFETY: as this function's caller asserts.
         let Some(context) = (unsafe { self.context(context) })? else {
             return Ok(SEC_E_INVALID_HANDLE);
@@ -59,6 +60,9 @@ impl Ksecdd {
             _ => return Ok(SEC_E_QOP_NOT_SUPPORTED),
         };
         let used = context.begin(Use::Seal)?;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
         let status = used.context.with_session(|session| {
             // SAFETY: as this function's caller asserts.
             unsafe { parts.seal(session, alert) }
@@ -78,7 +82,8 @@ impl Ksecdd {
         message: *const SecBufferDesc,
         sequence: u32,
     ) -> Checked<i32> {
-        self.enter(Function::UnsealMessage)?;
+        let function = Function::UnsealMessage;
+        self.enter(function)?;
         // SAFETY: as this function's caller asserts.
         let Some(context) = (unsafe { self.context(context) })? else {
             return Ok(SEC_E_INVALID_HANDLE);
@@ -99,10 +104,13 @@ impl Ksecdd {
             || format!("buffers to unseal {kinds:?}"),
         )?;
         let used = context.begin(Use::Unseal)?;
-        let renegotiate_extra = self.switches().renegotiate_extra;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
+        let switches = self.switches();
         let status = used.context.with_session(|session| {
             // SAFETY: as this function's caller asserts.
-            unsafe { unseal(session, buffers.list(), renegotiate_extra) }
+            unsafe { unseal(session, buffers.list(), &switches) }
         });
         Ok(status.unwrap_or(SEC_E_OUT_OF_SEQUENCE))
     }
@@ -183,7 +191,7 @@ impl SealParts {
 /// # Safety
 ///
 /// The memory is there and nobody else uses it.
-unsafe fn unseal(session: &mut Session, buffers: &[Buffer], renegotiate_extra: bool) -> i32 {
+unsafe fn unseal(session: &mut Session, buffers: &[Buffer], switches: &Switches) -> i32 {
     let &[data, second, third, fourth] = buffers else {
         return SEC_E_INVALID_TOKEN;
     };
@@ -193,8 +201,10 @@ unsafe fn unseal(session: &mut Session, buffers: &[Buffer], renegotiate_extra: b
     let length = match front(bytes) {
         Front::Record(length) => length,
         Front::Partial { missing } => {
-            // SAFETY: as this function's caller asserts.
-            unsafe { second.replace(SECBUFFER_MISSING, missing, ptr::null_mut()) };
+            if let Some(hint) = hint(missing, switches.missing) {
+                // SAFETY: as this function's caller asserts.
+                unsafe { second.replace(SECBUFFER_MISSING, hint, ptr::null_mut()) };
+            }
             return SEC_E_INCOMPLETE_MESSAGE;
         }
         Front::NotTls => return SEC_E_MESSAGE_ALTERED,
@@ -205,16 +215,22 @@ unsafe fn unseal(session: &mut Session, buffers: &[Buffer], renegotiate_extra: b
         Unsealed::Closed => (SEC_I_CONTEXT_EXPIRED, length..length, length),
         // The caller passes on the buffer as it is now, this record first. Documents before
         // November 2025 have it in an EXTRA buffer, that of then says there may be none.
-        Unsealed::Renegotiate if renegotiate_extra => (SEC_I_RENEGOTIATE, 0..0, 0),
+        Unsealed::Renegotiate if switches.renegotiate_extra => (SEC_I_RENEGOTIATE, 0..0, 0),
         Unsealed::Renegotiate => {
             // SAFETY: as this function's caller asserts.
             unsafe { data.replace(SECBUFFER_DATA, 0, data.pointer(0)) };
             return SEC_I_RENEGOTIATE;
         }
     };
+    let left_out = plaintext.is_empty() && switches.empty_data == EmptyData::LeftOut;
+    let content = if left_out {
+        SECBUFFER_EMPTY
+    } else {
+        SECBUFFER_DATA
+    };
     let results = [
         (data, SECBUFFER_STREAM_HEADER, 0..plaintext.start),
-        (second, SECBUFFER_DATA, plaintext.clone()),
+        (second, content, plaintext.clone()),
         (
             third,
             SECBUFFER_STREAM_TRAILER,
@@ -226,7 +242,10 @@ unsafe fn unseal(session: &mut Session, buffers: &[Buffer], renegotiate_extra: b
         unsafe { buffer.replace(kind, range.len(), data.pointer(range.start)) };
     }
     if extra_from < total {
-        let extra = data.pointer(extra_from);
+        let extra = match switches.extra_pointer {
+            ExtraPointer::Documented | ExtraPointer::Given => data.pointer(extra_from),
+            ExtraPointer::Absent => ptr::null_mut(),
+        };
         // SAFETY: as this function's caller asserts.
         unsafe { fourth.replace(SECBUFFER_EXTRA, total - extra_from, extra) };
     }

@@ -1,27 +1,28 @@
 //! `QueryContextAttributesW` and `FreeContextBuffer`.
 
 use crate::{
-    context::Use,
+    context::{SecurityContext, Use},
     ksecdd::{Ksecdd, lock},
     memory::Place,
     rules::{Checked, UNKNOWN_CONTEXT_BUFFER, check},
-    tls::{record::MAX_PLAINTEXT, session::Session},
+    tls::{outcome::Defect, record::MAX_PLAINTEXT, session::Session},
 };
-use rustls::{CipherSuite, NamedGroup, ProtocolVersion};
+use rustls::{CipherSuite, Error, NamedGroup, ProtocolVersion};
 use std::ffi::c_void;
-use tlsgate_lab_control::ksecdd::Function;
+use tlsgate_lab_control::ksecdd::{Function, NoCertificate, NoProtocol, Switches};
 use windows_sys::Win32::{
     Foundation::{
-        SEC_E_INVALID_HANDLE, SEC_E_NO_CREDENTIALS, SEC_E_OK, SEC_E_OUT_OF_SEQUENCE,
-        SEC_E_UNSUPPORTED_FUNCTION,
+        SEC_E_INTERNAL_ERROR, SEC_E_INVALID_HANDLE, SEC_E_NO_CREDENTIALS, SEC_E_OK,
+        SEC_E_OUT_OF_SEQUENCE, SEC_E_UNSUPPORTED_FUNCTION,
     },
     Security::{
         Authentication::Identity::{
-            SECPKG_ATTR_APPLICATION_PROTOCOL, SECPKG_ATTR_CIPHER_INFO, SECPKG_ATTR_CONNECTION_INFO,
-            SECPKG_ATTR_REMOTE_CERTIFICATES, SECPKG_ATTR_SESSION_INFO, SECPKG_ATTR_STREAM_SIZES,
-            SP_PROT_TLS1_2_CLIENT, SP_PROT_TLS1_2_SERVER, SP_PROT_TLS1_3_CLIENT,
-            SP_PROT_TLS1_3_SERVER, SSL_SESSION_RECONNECT,
-            SecApplicationProtocolNegotiationExt_ALPN, SecApplicationProtocolNegotiationExt_None,
+            SECPKG_ATTR_APPLICATION_PROTOCOL, SECPKG_ATTR_CERT_CHECK_RESULT_INPROC,
+            SECPKG_ATTR_CIPHER_INFO, SECPKG_ATTR_CONNECTION_INFO, SECPKG_ATTR_REMOTE_CERTIFICATES,
+            SECPKG_ATTR_SESSION_INFO, SECPKG_ATTR_STREAM_SIZES, SP_PROT_TLS1_2_CLIENT,
+            SP_PROT_TLS1_2_SERVER, SP_PROT_TLS1_3_CLIENT, SP_PROT_TLS1_3_SERVER,
+            SSL_SESSION_RECONNECT, SecApplicationProtocolNegotiationExt_ALPN,
+            SecApplicationProtocolNegotiationExt_None,
             SecApplicationProtocolNegotiationStatus_None,
             SecApplicationProtocolNegotiationStatus_Success, SecPkgContext_ApplicationProtocol,
             SecPkgContext_CipherInfo, SecPkgContext_ConnectionInfo, SecPkgContext_SessionInfo,
@@ -39,6 +40,7 @@ const _: () = assert!(size_of::<SecPkgContext_ConnectionInfo>() == 28);
 const _: () = assert!(size_of::<SecPkgContext_SessionInfo>() == 40);
 const _: () = assert!(size_of::<SecPkgContext_CipherInfo>() == 680);
 const _: () = assert!(size_of::<Certificates>() == 16);
+const _: () = assert!(size_of::<CheckResult>() == 8);
 
 /// `SECPKGCONTEXT_CIPHERINFO_V1`.
 const CIPHER_INFO_V1: u32 = 1;
@@ -53,6 +55,16 @@ struct Certificates {
     blob: *mut c_void,
 }
 
+/// What `SECPKG_ATTR_CERT_CHECK_RESULT_INPROC` answers with (microsoft/msquic).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CheckResult {
+    /// `CERT_TRUST_STATUS.dwErrorStatus`.
+    trust: u32,
+    /// HRESULT.
+    policy: i32,
+}
+
 impl Ksecdd {
     /// `QueryContextAttributesW`.
     ///
@@ -65,22 +77,35 @@ impl Ksecdd {
         attribute: u32,
         buffer: *mut c_void,
     ) -> Checked<i32> {
-        self.enter(Function::QueryContextAttributesW)?;
+        let function = Function::QueryContextAttributesW;
+        self.enter(function)?;
         // SAFETY: as this function's caller asserts.
         let Some(context) = (unsafe { self.context(context) })? else {
             return Ok(SEC_E_INVALID_HANDLE);
         };
         let used = context.begin(Use::Query)?;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
         let accepts = used.context.accepts;
+        let switches = self.switches();
+        if attribute == SECPKG_ATTR_CERT_CHECK_RESULT_INPROC && switches.certificate_check_result {
+            return self.put_check_result(&used.context, buffer, &switches);
+        }
         let answer = used.context.with_session(|session| match attribute {
             SECPKG_ATTR_STREAM_SIZES => self.put(buffer, stream_sizes(session)),
+            SECPKG_ATTR_APPLICATION_PROTOCOL
+                if session.facts.alpn.is_none() && switches.no_protocol == NoProtocol::Refused =>
+            {
+                Ok(SEC_E_UNSUPPORTED_FUNCTION)
+            }
             SECPKG_ATTR_APPLICATION_PROTOCOL => self.put(buffer, application_protocol(session)),
             SECPKG_ATTR_CONNECTION_INFO => self.put(buffer, connection_info(session, accepts)),
             SECPKG_ATTR_SESSION_INFO => self.put(buffer, session_info(session)),
             SECPKG_ATTR_CIPHER_INFO => self.put(buffer, cipher_info(session)),
             SECPKG_ATTR_REMOTE_CERTIFICATES => match self.certificates(session) {
                 Some(certificates) => self.put(buffer, certificates),
-                None => Ok(SEC_E_NO_CREDENTIALS),
+                None => Ok(no_certificate(&switches)),
             },
             _ => Ok(SEC_E_UNSUPPORTED_FUNCTION),
         });
@@ -88,9 +113,36 @@ impl Ksecdd {
         answer.unwrap_or(Ok(SEC_E_OUT_OF_SEQUENCE))
     }
 
+    /// What the credential thinks of the peer's certificates, whatever its flags had a leg do.
+    fn put_check_result(
+        &self,
+        context: &SecurityContext,
+        buffer: *mut c_void,
+        switches: &Switches,
+    ) -> Checked<i32> {
+        let chain = context.with_session(|session| session.facts.peer_certificates.clone());
+        let Some(chain) = chain else {
+            return Ok(SEC_E_OUT_OF_SEQUENCE);
+        };
+        let (trust, policy) = match context.judge(&chain, switches) {
+            Ok(()) => (0, 0),
+            Err(Error::InvalidCertificate(error)) => {
+                let Defect { trust, policy, .. } = Defect::of(&error);
+                (trust, policy)
+            }
+            Err(Error::NoCertificatesPresented) => return Ok(no_certificate(switches)),
+            Err(_) => return Ok(SEC_E_INTERNAL_ERROR),
+        };
+        self.put(buffer, CheckResult { trust, policy })
+    }
+
     /// `FreeContextBuffer`.
     pub fn free_context_buffer(&self, buffer: *mut c_void) -> Checked<i32> {
-        self.enter(Function::FreeContextBuffer)?;
+        let function = Function::FreeContextBuffer;
+        self.enter(function)?;
+        if let Some(status) = self.fault_at_once(function) {
+            return Ok(status);
+        }
         let freed = lock(&self.context_buffers).remove(&buffer.addr());
         check(freed.is_some(), UNKNOWN_CONTEXT_BUFFER, || {
             format!("{buffer:p}")
@@ -123,6 +175,13 @@ impl Ksecdd {
         };
         lock(&self.context_buffers).insert(answer.blob.addr(), blob);
         Some(answer)
+    }
+}
+
+fn no_certificate(switches: &Switches) -> i32 {
+    match switches.no_certificate {
+        NoCertificate::NoCredentials => SEC_E_NO_CREDENTIALS,
+        NoCertificate::InternalError => SEC_E_INTERNAL_ERROR,
     }
 }
 
@@ -181,15 +240,20 @@ fn connection_info(session: &Session, accepts: bool) -> SecPkgContext_Connection
 }
 
 fn session_info(session: &Session) -> SecPkgContext_SessionInfo {
-    SecPkgContext_SessionInfo {
+    let id = &session.facts.session_id;
+    let mut answer = SecPkgContext_SessionInfo {
         dwFlags: if session.facts.resumed {
             SSL_SESSION_RECONNECT
         } else {
             0
         },
-        cbSessionId: 0,
+        cbSessionId: u32::try_from(id.len()).unwrap_or(0),
         rgbSessionId: [0; 32],
+    };
+    for (place, byte) in answer.rgbSessionId.iter_mut().zip(id) {
+        *place = *byte;
     }
+    answer
 }
 
 fn cipher_info(session: &Session) -> SecPkgContext_CipherInfo {
@@ -203,6 +267,9 @@ fn cipher_info(session: &Session) -> SecPkgContext_CipherInfo {
         dwBaseCipherSuite: number,
         dwCipherLen: suite.key_bits,
         dwCipherBlockLen: 16,
+        dwHashLen: suite.hash_bits,
+        dwMinExchangeLen: group_bits(facts.group),
+        dwMaxExchangeLen: group_bits(facts.group),
         ..Default::default()
     };
     for (field, text) in [
@@ -210,6 +277,7 @@ fn cipher_info(session: &Session) -> SecPkgContext_CipherInfo {
         (&mut answer.szCipher, suite.cipher),
         (&mut answer.szHash, suite.hash),
         (&mut answer.szExchange, "ECDHE"),
+        (&mut answer.szCertificate, suite.certificate),
     ] {
         for (unit, letter) in field.iter_mut().zip(text.encode_utf16()) {
             *unit = letter;
@@ -224,6 +292,9 @@ struct Suite {
     cipher: &'static str,
     key_bits: u32,
     hash: &'static str,
+    hash_bits: u32,
+    /// Whose keys sign; the suites of TLS 1.3 leave it open.
+    certificate: &'static str,
 }
 
 impl Suite {
@@ -236,16 +307,21 @@ impl Suite {
         } else {
             ("CHACHA20_POLY1305", 256)
         };
-        let hash = if name.ends_with("SHA384") {
-            "SHA384"
+        let (hash, hash_bits) = if name.ends_with("SHA384") {
+            ("SHA384", 384)
         } else {
-            "SHA256"
+            ("SHA256", 256)
         };
+        let certificate = ["ECDSA", "RSA"]
+            .into_iter()
+            .find(|kind| name.contains(kind));
         Self {
+            certificate: certificate.unwrap_or_default(),
             name,
             cipher,
             key_bits,
             hash,
+            hash_bits,
         }
     }
 }

@@ -1,23 +1,21 @@
 //! rustls configurations out of a credential.
 
+use super::{
+    choice::{Keys, ServerChoice},
+    judge::{Judge, Peers, RevocationCheck},
+};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
-    client::{
-        UnbufferedClientConnection,
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    },
-    crypto::{
-        CryptoProvider, ring::default_provider, verify_tls12_signature, verify_tls13_signature,
-    },
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    ClientConfig, Error, ServerConfig,
+    client::UnbufferedClientConnection,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     server::{
         NoClientAuth, NoServerSessionStorage, UnbufferedServerConnection,
-        danger::{ClientCertVerified, ClientCertVerifier},
+        danger::ClientCertVerifier,
     },
     version::{TLS12, TLS13},
 };
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 /// Which TLS versions a credential allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,108 +44,189 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
 }
 
-/// The configurations of a server credential; tickets and sessions are the credential's own.
+/// What either credential is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// Versions it allows.
+    pub versions: Versions,
+    /// Its certificates.
+    pub identities: Vec<Identity>,
+    /// The roots that the machine trusts.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// How it wants revocation checked.
+    pub revocation: RevocationCheck,
+}
+
+/// A server credential; tickets and sessions are its own.
 #[derive(Debug)]
 pub struct Server {
     /// For legs without `ASC_REQ_MUTUAL_AUTH`.
     anonymous: ServerConfig,
     /// For legs with it: clients are asked for a certificate, and may have none.
     mutual: ServerConfig,
+    keys: Keys,
+    /// The name it is for (`SCH_CRED_SNI_CREDENTIAL`).
+    principal: Option<String>,
+    /// Sessions can be resumed (no `SCH_CRED_DISABLE_RECONNECTS`).
+    resumption: bool,
+    /// What it thinks of clients.
+    pub judge: Arc<Judge>,
 }
 
-/// The configurations of a server credential.
-pub fn server(versions: Versions, identity: Identity) -> Result<Server, Error> {
-    let Identity { chain, key } = identity;
-    let again = Identity {
-        chain: chain.clone(),
-        key: key.clone_key(),
-    };
-    Ok(Server {
-        anonymous: server_config(versions, Identity { chain, key }, Arc::new(NoClientAuth))?,
-        mutual: server_config(
+impl Server {
+    /// A server credential.
+    pub fn new(
+        settings: Settings,
+        principal: Option<String>,
+        resumption: bool,
+    ) -> Result<Self, Error> {
+        let Settings {
             versions,
-            again,
-            Arc::new(LeftToCaller(Arc::new(default_provider()))),
-        )?,
-    })
+            identities,
+            roots,
+            revocation,
+        } = settings;
+        let keys = Keys::new(identities)?;
+        let judge = Arc::new(Judge::new(Peers::Clients, false, roots, revocation));
+        let mutual: Arc<Judge> = Arc::clone(&judge);
+        Ok(Self {
+            anonymous: server_config(versions, &keys, Arc::new(NoClientAuth))?,
+            mutual: server_config(versions, &keys, mutual)?,
+            keys,
+            principal,
+            resumption,
+            judge,
+        })
+    }
+
+    /// A server's end: what its first leg brings goes into the credential's configuration.
+    pub fn accept(&self, accepting: Accepting) -> Result<UnbufferedServerConnection, Error> {
+        let config = if accepting.mutual {
+            &self.mutual
+        } else {
+            &self.anonymous
+        };
+        let mut config = config.clone();
+        config.alpn_protocols = accepting.alpn;
+        config.cert_resolver = Arc::new(ServerChoice {
+            keys: self.keys.clone(),
+            principal: self.principal.clone(),
+            that_name_only: accepting.that_name_only,
+        });
+        if !accepting.tickets_sent {
+            config.send_tls13_tickets = 0;
+        }
+        if !accepting.tickets || !self.resumption {
+            // Without ASC_REQ_SESSION_TICKET tickets are not used (microsoft/msquic, pull 1325).
+            config.send_tls13_tickets = 0;
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.ticketer = Arc::new(NoTickets);
+        }
+        UnbufferedServerConnection::new(Arc::new(config))
+    }
+}
+
+/// What a first accept brings.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is asked for or not by itself"
+)]
+#[derive(Debug, Clone, Default)]
+pub struct Accepting {
+    /// Application protocols.
+    pub alpn: Vec<Vec<u8>>,
+    /// `ASC_REQ_MUTUAL_AUTH`.
+    pub mutual: bool,
+    /// `ASC_REQ_SESSION_TICKET`.
+    pub tickets: bool,
+    /// TLS 1.3 tickets are sent if they are used.
+    pub tickets_sent: bool,
+    /// A credential for one name serves no other.
+    pub that_name_only: bool,
 }
 
 fn server_config(
     versions: Versions,
-    identity: Identity,
+    keys: &Keys,
     clients: Arc<dyn ClientCertVerifier>,
 ) -> Result<ServerConfig, Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&versions.list())?
         .with_client_cert_verifier(clients)
-        .with_single_cert(identity.chain, identity.key)?;
+        .with_cert_resolver(Arc::new(ServerChoice {
+            keys: keys.clone(),
+            principal: None,
+            that_name_only: false,
+        }));
     config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.enable_secret_extraction = true;
     Ok(config)
 }
 
-/// A server's end: what its first leg brings goes into the credential's configuration.
-pub fn accept(
-    credential: &Server,
-    alpn: Vec<Vec<u8>>,
-    mutual: bool,
-    tickets: bool,
-) -> Result<UnbufferedServerConnection, Error> {
-    let config = if mutual {
-        &credential.mutual
-    } else {
-        &credential.anonymous
-    };
-    let mut config = config.clone();
-    config.alpn_protocols = alpn;
-    if !tickets {
-        // Without ASC_REQ_SESSION_TICKET tickets are not used (microsoft/msquic, pull 1325).
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = Arc::new(NoTickets);
-    }
-    UnbufferedServerConnection::new(Arc::new(config))
+/// A client credential; its sessions are its own.
+#[derive(Debug)]
+pub struct Client {
+    config: ClientConfig,
+    /// What it thinks of servers.
+    pub judge: Arc<Judge>,
+    /// The same for legs with `ISC_REQ_MANUAL_CRED_VALIDATION`, which leave that to their caller.
+    lenient: Arc<Judge>,
 }
 
-/// The configuration of a client credential. Without `roots` the peer's certificate is its
-/// caller's business (`SCH_CRED_MANUAL_CRED_VALIDATION`).
-pub fn client(
-    versions: Versions,
-    identity: Option<Identity>,
-    roots: Option<Vec<CertificateDer<'static>>>,
-) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_protocol_versions(&versions.list())?;
-    let builder = match roots {
-        Some(roots) => {
-            let mut trusted = RootCertStore::empty();
-            trusted.add_parsable_certificates(roots);
-            builder.with_root_certificates(trusted)
-        }
-        None => builder
+impl Client {
+    /// A client credential; `automatic` if a server's bad certificate ends its handshakes.
+    pub fn new(settings: Settings, automatic: bool) -> Result<Self, Error> {
+        let Settings {
+            versions,
+            identities,
+            roots,
+            revocation,
+        } = settings;
+        let judge = |automatic| {
+            Arc::new(Judge::new(
+                Peers::Servers,
+                automatic,
+                roots.clone(),
+                revocation,
+            ))
+        };
+        let (judge, lenient) = (judge(automatic), judge(false));
+        let verifier: Arc<Judge> = Arc::clone(&judge);
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&versions.list())?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(LeftToCaller(provider))),
-    };
-    let mut config = match identity {
-        Some(identity) => builder.with_client_auth_cert(identity.chain, identity.key)?,
-        None => builder.with_no_client_auth(),
-    };
-    config.enable_secret_extraction = true;
-    Ok(config)
-}
+            .with_custom_certificate_verifier(verifier)
+            .with_client_cert_resolver(Arc::new(Keys::new(identities)?));
+        config.enable_secret_extraction = true;
+        Ok(Self {
+            config,
+            judge,
+            lenient,
+        })
+    }
 
-/// A client's end.
-pub fn initiate(
-    credential: &ClientConfig,
-    target: &str,
-    alpn: Vec<Vec<u8>>,
-) -> Result<UnbufferedClientConnection, Error> {
-    let mut config = credential.clone();
-    config.alpn_protocols = alpn;
-    let name = ServerName::try_from(target.to_owned())
-        .map_err(|_| Error::General("target name".to_owned()))?;
-    UnbufferedClientConnection::new(Arc::new(config), name)
+    /// Whether a server's bad certificate ends its handshakes.
+    pub fn is_automatic(&self) -> bool {
+        self.judge.is_automatic()
+    }
+
+    /// A client's end; `None` for the target of a client that names none, and says none.
+    pub fn initiate(
+        &self,
+        target: Option<ServerName<'static>>,
+        alpn: Vec<Vec<u8>>,
+        manual: bool,
+    ) -> Result<UnbufferedClientConnection, Error> {
+        let mut config = self.config.clone();
+        config.alpn_protocols = alpn;
+        if manual {
+            let lenient: Arc<Judge> = Arc::clone(&self.lenient);
+            config.dangerous().set_certificate_verifier(lenient);
+        }
+        // An address is not put into the ClientHello (RFC 6066, section 3).
+        let nobody = || ServerName::IpAddress(Ipv4Addr::UNSPECIFIED.into());
+        UnbufferedClientConnection::new(Arc::new(config), target.unwrap_or_else(nobody))
+    }
 }
 
 #[derive(Debug)]
@@ -168,87 +247,5 @@ impl rustls::server::ProducesTickets for NoTickets {
 
     fn decrypt(&self, _: &[u8]) -> Option<Vec<u8>> {
         None
-    }
-}
-
-/// Accepts every certificate: the driver's caller judges it. Signatures are checked all the same.
-#[derive(Debug)]
-struct LeftToCaller(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for LeftToCaller {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-impl ClientCertVerifier for LeftToCaller {
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls12_signature(self, message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        ServerCertVerifier::verify_tls13_signature(self, message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ServerCertVerifier::supported_verify_schemes(self)
     }
 }

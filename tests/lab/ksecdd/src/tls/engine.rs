@@ -5,7 +5,7 @@
 use super::{
     handshake::{Connection, Handshake, Progress},
     outcome::{Alert, Outcome, alert_of, status_of},
-    record::{ALERT, Front, HEADER, front},
+    record::{ALERT, Front, HANDSHAKE, HEADER, front},
     session::Session,
 };
 use rustls::{
@@ -24,6 +24,8 @@ pub struct Engine {
     fragments: Fragments,
     /// Input that rustls has seen but the caller was told to keep and bring again.
     ahead: Vec<u8>,
+    /// That of the `ServerHello`, once it has passed.
+    session_id: Option<Vec<u8>>,
 }
 
 enum State {
@@ -45,6 +47,8 @@ pub struct Facts {
     pub alpn: Option<Vec<u8>>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
+    /// The session id of the `ServerHello`, which TLS 1.3 has for show.
+    pub session_id: Vec<u8>,
     /// The peer's certificates, its own first.
     pub peer_certificates: Vec<Vec<u8>>,
 }
@@ -62,6 +66,7 @@ impl Engine {
             records,
             fragments,
             ahead: Vec::new(),
+            session_id: None,
         }
     }
 
@@ -146,10 +151,17 @@ impl Engine {
     }
 
     fn feed(&mut self, bytes: &[u8], token: &mut Vec<u8>) -> Result<Progress, Error> {
-        match &mut self.state {
-            State::Handshaking(handshake) => handshake.feed(bytes, token),
-            State::Open(_) | State::Failed => Err(Error::HandshakeNotComplete),
+        let State::Handshaking(handshake) = &mut self.state else {
+            return Err(Error::HandshakeNotComplete);
+        };
+        let said = token.len();
+        let progress = handshake.feed(bytes, token);
+        // Whoever says it; nothing is encrypted before.
+        if self.session_id.is_none() {
+            let spoken = [bytes, &token[said..]];
+            self.session_id = spoken.into_iter().find_map(session_id).map(<[u8]>::to_vec);
         }
+        progress
     }
 
     fn open(&mut self, consumed: usize, token: Vec<u8>, input: &[u8]) -> Outcome {
@@ -162,7 +174,16 @@ impl Engine {
             Connection::Server(server) => server,
             Connection::Client(client) => client,
         })
-        .and_then(|facts| Session::new(facts, connection));
+        .and_then(|facts| {
+            let session_id = self.session_id.take().unwrap_or_default();
+            Session::new(
+                Facts {
+                    session_id,
+                    ..facts
+                },
+                connection,
+            )
+        });
         match session {
             Ok(session) => {
                 self.state = State::Open(Box::new(session));
@@ -196,6 +217,19 @@ impl Engine {
     }
 }
 
+/// The session id in a record that begins with a `ServerHello` (RFC 8446, section 4.1.3).
+fn session_id(record: &[u8]) -> Option<&[u8]> {
+    const SERVER_HELLO: u8 = 2;
+    /// Message type and length, version, random.
+    const IN_FRONT: usize = 4 + 2 + 32;
+    let (header, message) = record.split_at_checked(HEADER)?;
+    if header[0] != HANDSHAKE || *message.first()? != SERVER_HELLO {
+        return None;
+    }
+    let (&length, rest) = message.get(IN_FRONT..)?.split_first()?;
+    rest.get(..usize::from(length))
+}
+
 fn going_on(consumed: usize, token: Vec<u8>) -> Outcome {
     Outcome {
         status: SEC_I_CONTINUE_NEEDED,
@@ -219,6 +253,7 @@ impl Facts {
                 .negotiated_key_exchange_group()
                 .map(rustls::crypto::SupportedKxGroup::name),
             alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+            session_id: Vec::new(),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),
             peer_certificates: connection
                 .peer_certificates()

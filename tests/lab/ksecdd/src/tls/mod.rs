@@ -7,10 +7,14 @@
 //! * [`record`]: where a record ends
 //! * [`outcome`]: what a leg came to, and what each TLS error is in SSPI's terms
 //! * [`config`]: rustls configurations out of a credential
+//! * [`choice`]: which of several certificates is shown
+//! * [`judge`]: what is thought of the peer's certificates
 
+pub mod choice;
 pub mod config;
 pub mod engine;
 pub mod handshake;
+pub mod judge;
 pub mod outcome;
 pub mod protection;
 pub mod record;

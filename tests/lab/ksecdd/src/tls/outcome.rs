@@ -1,10 +1,21 @@
 //! What a leg came to, and what each TLS error is in SSPI's terms.
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage};
-use windows_sys::Win32::Foundation::{
-    SEC_E_ALGORITHM_MISMATCH, SEC_E_APPLICATION_PROTOCOL_MISMATCH, SEC_E_CERT_EXPIRED,
-    SEC_E_CERT_UNKNOWN, SEC_E_DECRYPT_FAILURE, SEC_E_ILLEGAL_MESSAGE, SEC_E_INTERNAL_ERROR,
-    SEC_E_INVALID_TOKEN, SEC_E_UNTRUSTED_ROOT, SEC_E_WRONG_PRINCIPAL,
+use windows_sys::Win32::{
+    Foundation::{
+        CERT_E_CHAINING, CERT_E_CN_NO_MATCH, CERT_E_EXPIRED, CERT_E_UNTRUSTEDROOT,
+        CERT_E_WRONG_USAGE, CRYPT_E_NO_REVOCATION_CHECK, CRYPT_E_REVOCATION_OFFLINE,
+        CRYPT_E_REVOKED, SEC_E_ALGORITHM_MISMATCH, SEC_E_APPLICATION_PROTOCOL_MISMATCH,
+        SEC_E_CERT_EXPIRED, SEC_E_CERT_UNKNOWN, SEC_E_CERT_WRONG_USAGE, SEC_E_DECRYPT_FAILURE,
+        SEC_E_ILLEGAL_MESSAGE, SEC_E_INTERNAL_ERROR, SEC_E_INVALID_TOKEN, SEC_E_UNTRUSTED_ROOT,
+        SEC_E_WRONG_PRINCIPAL, TRUST_E_CERT_SIGNATURE,
+    },
+    Security::Cryptography::{
+        CERT_TRUST_IS_NOT_SIGNATURE_VALID, CERT_TRUST_IS_NOT_TIME_VALID,
+        CERT_TRUST_IS_NOT_VALID_FOR_USAGE, CERT_TRUST_IS_OFFLINE_REVOCATION,
+        CERT_TRUST_IS_PARTIAL_CHAIN, CERT_TRUST_IS_REVOKED, CERT_TRUST_IS_UNTRUSTED_ROOT,
+        CERT_TRUST_REVOCATION_STATUS_UNKNOWN,
+    },
 };
 
 /// What a leg came to.
@@ -68,12 +79,79 @@ pub fn alert_of(error: &Error) -> AlertDescription {
         Error::PeerSentOversizedRecord => AlertDescription::RecordOverflow,
         Error::DecryptError => AlertDescription::BadRecordMac,
         Error::NoCertificatesPresented => AlertDescription::CertificateRequired,
-        Error::InvalidCertificate(CertificateError::Expired) => {
-            AlertDescription::CertificateExpired
-        }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => AlertDescription::UnknownCA,
-        Error::InvalidCertificate(_) => AlertDescription::BadCertificate,
+        Error::InvalidCertificate(error) => error.clone().into(),
+        Error::General(what) if what == NO_CERTIFICATE_CHOSEN => AlertDescription::AccessDenied,
         _ => AlertDescription::InternalError,
+    }
+}
+
+/// rustls' words when a server has no certificate for the name that the client wants.
+const NO_CERTIFICATE_CHOSEN: &str = "no server certificate chain resolved";
+
+/// What is wrong with a certificate, in the terms of SSPI and of the chain engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defect {
+    /// What a leg ends in over it (`InitializeSecurityContext` (Schannel), MicrosoftDocs/win32).
+    pub status: i32,
+    /// `CERT_TRUST_STATUS.dwErrorStatus`.
+    pub trust: u32,
+    /// What the chain policy says (`CERT_CHAIN_POLICY_STATUS.dwError`).
+    pub policy: i32,
+}
+
+impl Defect {
+    /// What `error` is.
+    pub fn of(error: &CertificateError) -> Self {
+        let (status, trust, policy) = match error {
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => (
+                SEC_E_CERT_EXPIRED,
+                CERT_TRUST_IS_NOT_TIME_VALID,
+                CERT_E_EXPIRED,
+            ),
+            CertificateError::UnknownIssuer => (
+                SEC_E_UNTRUSTED_ROOT,
+                CERT_TRUST_IS_UNTRUSTED_ROOT,
+                CERT_E_UNTRUSTEDROOT,
+            ),
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                (SEC_E_WRONG_PRINCIPAL, 0, CERT_E_CN_NO_MATCH)
+            }
+            CertificateError::Revoked => (CRYPT_E_REVOKED, CERT_TRUST_IS_REVOKED, CRYPT_E_REVOKED),
+            CertificateError::UnknownRevocationStatus => (
+                CRYPT_E_NO_REVOCATION_CHECK,
+                CERT_TRUST_REVOCATION_STATUS_UNKNOWN,
+                CRYPT_E_NO_REVOCATION_CHECK,
+            ),
+            CertificateError::ExpiredRevocationList
+            | CertificateError::ExpiredRevocationListContext { .. } => (
+                CRYPT_E_REVOCATION_OFFLINE,
+                CERT_TRUST_REVOCATION_STATUS_UNKNOWN | CERT_TRUST_IS_OFFLINE_REVOCATION,
+                CRYPT_E_REVOCATION_OFFLINE,
+            ),
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => (
+                SEC_E_CERT_WRONG_USAGE,
+                CERT_TRUST_IS_NOT_VALID_FOR_USAGE,
+                CERT_E_WRONG_USAGE,
+            ),
+            CertificateError::BadSignature => (
+                SEC_E_CERT_UNKNOWN,
+                CERT_TRUST_IS_NOT_SIGNATURE_VALID,
+                TRUST_E_CERT_SIGNATURE,
+            ),
+            _ => (
+                SEC_E_CERT_UNKNOWN,
+                CERT_TRUST_IS_PARTIAL_CHAIN,
+                CERT_E_CHAINING,
+            ),
+        };
+        Self {
+            status,
+            trust,
+            policy,
+        }
     }
 }
 
@@ -95,14 +173,9 @@ pub fn status_of(error: &Error) -> i32 {
         | Error::PeerSentOversizedRecord
         | Error::AlertReceived(_) => SEC_E_ILLEGAL_MESSAGE,
         Error::DecryptError => SEC_E_DECRYPT_FAILURE,
-        Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => SEC_E_CERT_EXPIRED,
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => SEC_E_UNTRUSTED_ROOT,
-        Error::InvalidCertificate(
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-        ) => SEC_E_WRONG_PRINCIPAL,
-        Error::InvalidCertificate(_) | Error::NoCertificatesPresented => SEC_E_CERT_UNKNOWN,
+        Error::InvalidCertificate(error) => Defect::of(error).status,
+        Error::NoCertificatesPresented => SEC_E_CERT_UNKNOWN,
+        Error::General(what) if what == NO_CERTIFICATE_CHOSEN => SEC_E_WRONG_PRINCIPAL,
         _ => SEC_E_INTERNAL_ERROR,
     }
 }

@@ -14,7 +14,7 @@ use rustls::{
 use std::{mem, ops::Range};
 use windows_sys::Win32::Foundation::{
     SEC_E_CONTEXT_EXPIRED, SEC_E_ILLEGAL_MESSAGE, SEC_E_INTERNAL_ERROR, SEC_E_MESSAGE_ALTERED,
-    SEC_E_OK, SEC_E_OUT_OF_SEQUENCE,
+    SEC_E_OK, SEC_E_OUT_OF_SEQUENCE, SEC_E_UNSUPPORTED_FUNCTION,
 };
 
 /// Handshake message types (RFC 8446, appendix B.3).
@@ -181,6 +181,16 @@ impl Session {
             token,
             alert,
         })
+    }
+
+    /// The same where post-handshake messages are not supported: all use of the session is over.
+    pub fn refused_leg(&mut self, input: &[u8]) -> Option<Outcome> {
+        let status = match &self.awaited {
+            None => SEC_E_OUT_OF_SEQUENCE,
+            Some(awaited) if input.starts_with(&awaited.record) => SEC_E_UNSUPPORTED_FUNCTION,
+            Some(_) => return None,
+        };
+        Some(Outcome::refused(status))
     }
 
     /// Handles the messages in a record; an alert is one that leaves the session alive.

@@ -1,14 +1,15 @@
 //! The engine against OpenSSL.
 
 use super::{
-    config::{self, Server, Versions},
+    config::{Accepting, Server, Settings, Versions},
     engine::{Engine, InputChanged},
     handshake::Connection,
+    judge::RevocationCheck,
     outcome::{Alert, Outcome},
     record::{Front, front},
     session::Unsealed,
 };
-use crate::peer::{Peer, identity};
+use crate::{identities::identity, peer::Peer};
 use openssl::ssl::SslVersion;
 use rustls::ProtocolVersion;
 use std::sync::LazyLock;
@@ -24,11 +25,25 @@ const BOTH: Versions = Versions {
 };
 const VERSIONS: [SslVersion; 2] = [SslVersion::TLS1_2, SslVersion::TLS1_3];
 
-static CREDENTIAL: LazyLock<Server> = LazyLock::new(|| config::server(BOTH, identity()).unwrap());
+static CREDENTIAL: LazyLock<Server> = LazyLock::new(|| {
+    let settings = Settings {
+        versions: BOTH,
+        identities: vec![identity()],
+        roots: Vec::new(),
+        revocation: RevocationCheck::default(),
+    };
+    Server::new(settings, None, true).unwrap()
+});
 
 fn engine(alpn: &[&str], records: Records, fragments: Fragments) -> Engine {
     let alpn = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let server = config::accept(&CREDENTIAL, alpn, false, true).unwrap();
+    let accepting = Accepting {
+        alpn,
+        tickets: true,
+        tickets_sent: true,
+        ..Accepting::default()
+    };
+    let server = CREDENTIAL.accept(accepting).unwrap();
     Engine::new(Connection::Server(server), records, fragments)
 }
 
@@ -327,5 +342,23 @@ fn what_is_not_tls_ends_in_an_alert() {
         );
         assert_eq!(outcome.consumed, stream.len());
         assert!(outcome.alert.is_some());
+    }
+}
+
+#[test]
+fn session_id_is_that_of_the_server_hello() {
+    for version in VERSIONS {
+        let mut engine = engine(&[], Records::All, Fragments::Kept);
+        let mut peer = Peer::client(version, b"");
+        let hello = peer.handshake(&[]);
+        let answer = engine.leg(&hello).unwrap().token;
+        let flight = peer.handshake(&answer);
+        assert_eq!(engine.leg(&flight).unwrap().status, SEC_E_OK);
+        // Behind record header, message header, version and random: its length, and itself.
+        let id = &engine.session().unwrap().facts.session_id;
+        assert_eq!(
+            (usize::from(answer[43]), id.as_slice()),
+            (32, &answer[44..76])
+        );
     }
 }

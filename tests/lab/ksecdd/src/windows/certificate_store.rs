@@ -1,6 +1,11 @@
 //! Certificates and their private keys, from the system's stores.
 
-use crate::{key_blob, machine::Wanted, tls::config::Identity};
+use super::files;
+use crate::{
+    key_blob,
+    machine::{Key, Wanted},
+    tls::{config::Identity, judge::hexadecimal},
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::{ffi::c_void, mem::MaybeUninit, ptr, slice};
 use windows_sys::Win32::Security::Cryptography::{
@@ -14,20 +19,31 @@ use windows_sys::Win32::Security::Cryptography::{
     PRIVATEKEYBLOB, X509_ASN_ENCODING,
 };
 
-/// The certificate with its private key.
-pub fn identity(wanted: &Wanted) -> Option<Identity> {
+/// The certificate with its private key: the system's, or one that was placed as a file.
+pub fn key(wanted: &Wanted) -> Option<Key> {
     let store = Store::open(&wanted.store, wanted.of_machine)?;
     let certificate = store.find(&wanted.thumbprint)?;
-    let key = certificate.key_blob(wanted.of_machine)?;
-    Some(Identity {
-        chain: vec![certificate.der()],
-        key: PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&key)?),
+    let thumbprint = hexadecimal(&wanted.thumbprint);
+    let key = match files::private_key(&thumbprint) {
+        Some(key) => key,
+        None => {
+            let blob = certificate.key_blob(wanted.of_machine)?;
+            PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&blob)?)
+        }
+    };
+    let mut chain = vec![certificate.der()];
+    chain.extend(files::issuers(&thumbprint));
+    Some(Key {
+        identity: Identity { chain, key },
+        given_to: files::accounts(&thumbprint),
     })
 }
 
-/// The machine's trusted roots.
+/// The machine's trusted roots: the system's, and those that were placed as files.
 pub fn roots() -> Vec<CertificateDer<'static>> {
-    Store::open("ROOT", true).map_or_else(Vec::new, |store| store.certificates())
+    let mut roots = Store::open("ROOT", true).map_or_else(Vec::new, |store| store.certificates());
+    roots.extend(files::roots());
+    roots
 }
 
 /// An open store.
@@ -175,7 +191,7 @@ impl Provider {
         if done == 0 {
             return None;
         }
-        let key = Key(key);
+        let key = KeyHandle(key);
         let mut size = 0;
         key.export(ptr::null_mut(), &mut size)?;
         let mut blob = vec![0; size as usize];
@@ -193,9 +209,9 @@ impl Drop for Provider {
 }
 
 /// A private key.
-struct Key(usize);
+struct KeyHandle(usize);
 
-impl Key {
+impl KeyHandle {
     fn export(&self, memory: *mut u8, size: &mut u32) -> Option<()> {
         // SAFETY: the key is alive, and the memory is as large as `size` says.
         let done = unsafe { CryptExportKey(self.0, 0, PRIVATEKEYBLOB, 0, memory, size) };
@@ -203,7 +219,7 @@ impl Key {
     }
 }
 
-impl Drop for Key {
+impl Drop for KeyHandle {
     fn drop(&mut self) {
         // SAFETY: the key is alive, and destroyed only here.
         unsafe { CryptDestroyKey(self.0) };

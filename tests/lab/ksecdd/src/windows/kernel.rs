@@ -2,9 +2,8 @@
 
 use super::certificate_store;
 use crate::{
-    machine::{Machine, Wanted},
+    machine::{Key, Machine, Wanted},
     rules::Broken,
-    tls::config::Identity,
 };
 use rustls::pki_types::CertificateDer;
 use std::{
@@ -28,6 +27,12 @@ use windows_sys::Win32::System::{
 
 /// The exit code of a process that a rule has stopped.
 const STOPPED: u32 = 3;
+
+/// The account that acts when nobody says which.
+const SYSTEM: &str = "SYSTEM";
+
+/// UTF-16 units of an account's name, at most.
+const LONGEST_NAME: usize = 256;
 
 /// The machine under test.
 pub struct Kernel;
@@ -95,8 +100,21 @@ impl Machine for Kernel {
         true
     }
 
-    fn identity(&self, wanted: &Wanted) -> Option<Identity> {
-        certificate_store::identity(wanted)
+    fn account(&self) -> String {
+        let Some(account) = lab().account else {
+            return SYSTEM.to_owned();
+        };
+        let mut name = [0; LONGEST_NAME];
+        // SAFETY: the export has this signature, and the buffer is as large as said.
+        let length = unsafe { account(name.as_mut_ptr(), name.len()) };
+        match name.get(..length) {
+            Some([]) | None => SYSTEM.to_owned(),
+            Some(name) => String::from_utf16_lossy(name),
+        }
+    }
+
+    fn key(&self, wanted: &Wanted) -> Option<Key> {
+        certificate_store::key(wanted)
     }
 
     fn roots(&self) -> Vec<CertificateDer<'static>> {
@@ -107,6 +125,9 @@ impl Machine for Kernel {
 /// What the KMDF stand-in exports for this module; absent when it is not loaded.
 struct Lab {
     token: Option<unsafe extern "system" fn() -> u64>,
+    /// Writes the name of the current token's account and returns its length in UTF-16 units, 0 when
+    /// that is unknown.
+    account: Option<unsafe extern "C" fn(*mut u16, usize) -> usize>,
     irql: Option<unsafe extern "system" fn() -> u8>,
     set_irql: Option<unsafe extern "system" fn(u8) -> u8>,
 }
@@ -126,6 +147,8 @@ fn lab() -> &'static Lab {
         Lab {
             // SAFETY: this export has this signature.
             token: find(c"LabCurrentToken").map(|f| unsafe { mem::transmute(f) }),
+            // SAFETY: this export has this signature.
+            account: find(c"LabTokenAccount").map(|f| unsafe { mem::transmute(f) }),
             // SAFETY: this export has this signature.
             irql: find(c"LabCurrentIrql").map(|f| unsafe { mem::transmute(f) }),
             // SAFETY: this export has this signature.

@@ -2,4 +2,5 @@
 
 pub mod attach;
 pub mod certificate_store;
+pub mod files;
 pub mod kernel;

@@ -10,11 +10,11 @@ use windows_sys::Win32::{
     Foundation::{SEC_I_ASYNC_CALL_PENDING, UNICODE_STRING},
     Security::{
         Authentication::Identity::{
-            SCH_CRED_FORMAT_CERT_HASH_STORE, SCH_CRED_NO_SYSTEM_MAPPER, SCH_CREDENTIALS,
-            SCH_CREDENTIALS_VERSION, SCH_MACHINE_CERT_HASH, SCH_USE_STRONG_CRYPTO,
+            SCH_CRED_FORMAT_CERT_HASH_STORE, SCH_CRED_NO_DEFAULT_CREDS, SCH_CRED_NO_SYSTEM_MAPPER,
+            SCH_CREDENTIALS, SCH_CREDENTIALS_VERSION, SCH_MACHINE_CERT_HASH, SCH_USE_STRONG_CRYPTO,
             SCHANNEL_CERT_HASH_STORE, SECBUFFER_ALERT, SECBUFFER_APPLICATION_PROTOCOLS,
             SECBUFFER_EMPTY, SECBUFFER_EXTRA, SECBUFFER_MISSING, SECBUFFER_TOKEN,
-            SECPKG_CRED_INBOUND, SecBuffer, SecBufferDesc,
+            SECPKG_CRED_INBOUND, SECPKG_CRED_OUTBOUND, SecBuffer, SecBufferDesc, TLS_PARAMETERS,
         },
         Credentials::SecHandle,
     },
@@ -23,23 +23,19 @@ use windows_sys::Win32::{
 /// What an acquire is given, in one piece.
 pub struct AcquireMemory {
     pub auth: Box<SCH_CREDENTIALS>,
-    pub hash: Box<SCHANNEL_CERT_HASH_STORE>,
+    pub hashes: Vec<SCHANNEL_CERT_HASH_STORE>,
+    pub parameters: Option<Box<TLS_PARAMETERS>>,
     pub package: Vec<u16>,
+    pub principal: Vec<u16>,
     pub credential_use: u32,
     pub credential: SecHandle,
     package_string: Box<UNICODE_STRING>,
+    principal_string: Box<UNICODE_STRING>,
 }
 
 impl AcquireMemory {
+    /// For a server with the machine's one certificate.
     pub fn new() -> Self {
-        let mut hash = Box::new(SCHANNEL_CERT_HASH_STORE {
-            dwLength: 296,
-            dwFlags: SCH_MACHINE_CERT_HASH,
-            hProv: 0,
-            ShaHash: THUMBPRINT,
-            pwszStoreName: [0; 128],
-        });
-        hash.pwszStoreName[..2].copy_from_slice(&[b'M'.into(), b'Y'.into()]);
         let auth = Box::new(SCH_CREDENTIALS {
             dwVersion: SCH_CREDENTIALS_VERSION,
             dwCredFormat: SCH_CRED_FORMAT_CERT_HASH_STORE,
@@ -47,31 +43,54 @@ impl AcquireMemory {
             dwFlags: SCH_USE_STRONG_CRYPTO | SCH_CRED_NO_SYSTEM_MAPPER,
             ..SCH_CREDENTIALS::default()
         });
-        let package: Vec<u16> = "Schannel".encode_utf16().collect();
-        let package_string = Box::new(UNICODE_STRING::default());
         Self {
             auth,
-            hash,
-            package,
+            hashes: vec![hash(THUMBPRINT)],
+            parameters: None,
+            package: "Schannel".encode_utf16().collect(),
+            principal: Vec::new(),
             credential_use: SECPKG_CRED_INBOUND,
             credential: INVALID,
-            package_string,
+            package_string: Box::default(),
+            principal_string: Box::default(),
         }
+    }
+
+    /// For a server with these certificates.
+    pub fn of_server(thumbprints: &[[u8; 20]]) -> Self {
+        Self::new().with(thumbprints)
+    }
+
+    /// For a client without certificates.
+    pub fn of_client(flags: u32) -> Self {
+        let mut asked = Self::new().with(&[]);
+        asked.credential_use = SECPKG_CRED_OUTBOUND;
+        asked.auth.dwFlags = SCH_USE_STRONG_CRYPTO | SCH_CRED_NO_DEFAULT_CREDS | flags;
+        // One may be counted in.
+        asked.hashes.push(hash(THUMBPRINT));
+        asked
+    }
+
+    /// With these certificates of the machine's store "MY".
+    pub fn with(mut self, thumbprints: &[[u8; 20]]) -> Self {
+        self.hashes = thumbprints.iter().copied().map(hash).collect();
+        self.auth.cCreds = u32::try_from(thumbprints.len()).unwrap();
+        self
     }
 
     pub fn issue(&mut self, driver: &Driver, call: &AsyncCall) -> Checked<i32> {
         if self.auth.cCreds > 0 {
-            self.auth.paCred = (&raw mut *self.hash).cast();
+            self.auth.paCred = self.hashes.as_mut_ptr().cast();
         }
-        let length = u16::try_from(self.package.len() * 2).unwrap();
-        *self.package_string = UNICODE_STRING {
-            Length: length,
-            MaximumLength: length,
-            Buffer: self.package.as_mut_ptr(),
-        };
+        if let Some(parameters) = &mut self.parameters {
+            self.auth.cTlsParameters = 1;
+            self.auth.pTlsParameters = &raw mut **parameters;
+        }
+        *self.package_string = counted(&mut self.package);
+        *self.principal_string = counted(&mut self.principal);
         let acquire = Acquire {
             async_context: call.context,
-            principal: ptr::null(),
+            principal: &raw const *self.principal_string,
             package: &raw const *self.package_string,
             credential_use: self.credential_use,
             logon_id: ptr::null(),
@@ -83,6 +102,28 @@ impl AcquireMemory {
         };
         // SAFETY: this memory outlives the call.
         unsafe { driver.ksecdd.acquire_credentials_handle_async(&acquire) }
+    }
+}
+
+/// A certificate of the machine's store "MY".
+fn hash(thumbprint: [u8; 20]) -> SCHANNEL_CERT_HASH_STORE {
+    let mut hash = SCHANNEL_CERT_HASH_STORE {
+        dwLength: 296,
+        dwFlags: SCH_MACHINE_CERT_HASH,
+        hProv: 0,
+        ShaHash: thumbprint,
+        pwszStoreName: [0; 128],
+    };
+    hash.pwszStoreName[..2].copy_from_slice(&[b'M'.into(), b'Y'.into()]);
+    hash
+}
+
+fn counted(text: &mut [u16]) -> UNICODE_STRING {
+    let length = u16::try_from(text.len() * 2).unwrap();
+    UNICODE_STRING {
+        Length: length,
+        MaximumLength: length,
+        Buffer: text.as_mut_ptr(),
     }
 }
 
@@ -141,13 +182,14 @@ impl LegMemory {
         let mut memory = Self::new(room);
         memory.accepts = false;
         memory.flags = CLIENT_FLAGS;
-        memory.target_name = "lab.test".encode_utf16().collect();
-        memory.target = UNICODE_STRING {
-            Length: 16,
-            MaximumLength: 16,
-            Buffer: memory.target_name.as_mut_ptr(),
-        };
+        memory.aim_at("lab.test");
         memory
+    }
+
+    /// Names the target.
+    pub fn aim_at(&mut self, name: &str) {
+        self.target_name = name.encode_utf16().collect();
+        self.target = counted(&mut self.target_name);
     }
 
     pub fn is_first(&self) -> bool {
@@ -201,7 +243,12 @@ impl LegMemory {
             target: &raw const self.target,
             request: self.flags,
             data_representation: self.data_representation,
-            input: &raw const self.input_descriptor,
+            // A client that has no protocols to offer has nothing to say first.
+            input: if self.is_first() && !self.accepts && self.protocols.is_empty() {
+                ptr::null()
+            } else {
+                &raw const self.input_descriptor
+            },
             new_context: &raw mut self.context,
             output: &raw const self.output_descriptor,
             attributes: &raw mut self.attributes,

@@ -5,7 +5,7 @@ use super::{
     connected::{Connected, PROTOCOLS},
     driver::Driver,
 };
-use crate::peer::{self, Peer};
+use crate::{identities, peer::Peer};
 use openssl::ssl::SslVersion;
 use std::{ffi::c_void, ptr, slice};
 use tlsgate_lab_control::ksecdd::Completion;
@@ -109,7 +109,7 @@ impl Default for Certificates {
 fn client_certificate_is_handed_out_until_it_is_freed() {
     for version in VERSIONS {
         let driver = Driver::completing(Completion::Late);
-        let identity = peer::identity();
+        let identity = identities::identity();
         let mut memory = LegMemory::new(32 * 1024);
         memory.flags |= ASC_REQ_MUTUAL_AUTH;
         let peer = Peer::client_with(version, b"", Some(&identity));

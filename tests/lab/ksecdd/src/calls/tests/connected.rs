@@ -1,6 +1,6 @@
 //! A connection whose handshake is done.
 
-use super::arguments::{LegMemory, buffer, descriptor};
+use super::arguments::{Came, LegMemory, buffer, descriptor};
 use super::driver::{AsyncCall, Driver};
 use crate::peer::Peer;
 use openssl::ssl::SslVersion;
@@ -75,6 +75,30 @@ impl Connected {
             call,
             memory,
             peer,
+        }
+    }
+
+    /// Shakes hands until a leg comes to anything but going on; what that is.
+    pub fn end_of_shaking(
+        driver: &Driver,
+        credential: SecHandle,
+        memory: &mut LegMemory,
+        peer: &mut Peer,
+    ) -> Came {
+        let call = driver.async_call();
+        let mut said = if memory.accepts {
+            peer.handshake(&[])
+        } else {
+            Vec::new()
+        };
+        loop {
+            memory.input.append(&mut said);
+            let came = memory.leg(driver, &call, &credential);
+            if came.status != SEC_I_CONTINUE_NEEDED {
+                return came;
+            }
+            memory.input.drain(..memory.input.len() - came.extra);
+            said = peer.handshake(&came.token);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use super::arguments::AcquireMemory;
 use crate::{
+    identities,
     ksecdd::Ksecdd,
-    machine::{Machine, Wanted},
-    peer,
+    machine::{Key, Machine, Wanted},
     rules::Broken,
     tls::config::Identity,
 };
@@ -25,8 +25,7 @@ use windows_sys::Win32::Security::{
         ASC_REQ_CONFIDENTIALITY, ASC_REQ_EXTENDED_ERROR, ASC_REQ_SEQUENCE_DETECT,
         ASC_REQ_SESSION_TICKET, ASC_REQ_STREAM, ISC_REQ_CONFIDENTIALITY, ISC_REQ_EXTENDED_ERROR,
         ISC_REQ_SEQUENCE_DETECT, ISC_REQ_STREAM, ISC_REQ_USE_SUPPLIED_CREDS,
-        SCH_CRED_MANUAL_CRED_VALIDATION, SCH_CRED_NO_DEFAULT_CREDS, SCH_USE_STRONG_CRYPTO,
-        SECPKG_CRED_OUTBOUND,
+        SCH_CRED_MANUAL_CRED_VALIDATION,
     },
     Credentials::SecHandle,
 };
@@ -47,14 +46,26 @@ pub const INVALID: SecHandle = SecHandle {
     dwUpper: usize::MAX,
 };
 
-/// A machine with one certificate, and a log of its stops.
+/// A machine with a certificate of its store "MY", whatever else is put there, and a log of its stops.
 #[derive(Default)]
 pub struct TestMachine {
     pub stops: Mutex<Vec<&'static str>>,
     pub token: AtomicU64,
+    /// The account whose token that is; empty for SYSTEM.
+    pub account: Mutex<String>,
+    pub placed: Mutex<Vec<Placed>>,
+    pub roots: Mutex<Vec<CertificateDer<'static>>>,
     pub irql: AtomicU8,
     /// Memory that has gone.
     pub released: AtomicUsize,
+}
+
+/// A certificate in a store "MY".
+pub struct Placed {
+    pub thumbprint: [u8; 20],
+    pub of_machine: bool,
+    pub given_to: Option<Vec<String>>,
+    pub identity: Identity,
 }
 
 impl Machine for Arc<TestMachine> {
@@ -78,13 +89,36 @@ impl Machine for Arc<TestMachine> {
         address >= 0x1000 && address != self.released.load(Ordering::SeqCst)
     }
 
-    fn identity(&self, wanted: &Wanted) -> Option<Identity> {
-        let found = wanted.thumbprint == THUMBPRINT && wanted.store == "MY" && wanted.of_machine;
-        found.then(peer::identity)
+    fn account(&self) -> String {
+        match self.account.lock().unwrap().as_str() {
+            "" => "SYSTEM".to_owned(),
+            account => account.to_owned(),
+        }
+    }
+
+    fn key(&self, wanted: &Wanted) -> Option<Key> {
+        if wanted.store != "MY" {
+            return None;
+        }
+        let placed = self.placed.lock().unwrap();
+        let found = placed.iter().find(|placed| {
+            placed.thumbprint == wanted.thumbprint && placed.of_machine == wanted.of_machine
+        });
+        if let Some(placed) = found {
+            return Some(Key {
+                identity: identities::copy(&placed.identity),
+                given_to: placed.given_to.clone(),
+            });
+        }
+        let default = wanted.thumbprint == THUMBPRINT && wanted.of_machine;
+        default.then(|| Key {
+            identity: identities::identity(),
+            given_to: None,
+        })
     }
 
     fn roots(&self) -> Vec<CertificateDer<'static>> {
-        Vec::new()
+        self.roots.lock().unwrap().clone()
     }
 }
 
@@ -197,29 +231,54 @@ impl Driver {
         }
     }
 
-    /// Acquires a server credential; the handle when that went well, and its status.
+    /// Puts a certificate into the machine's store, and says its thumbprint.
+    pub fn place(&self, identity: &Identity) -> [u8; 20] {
+        self.place_for(identity, true, None)
+    }
+
+    /// Puts a certificate into the machine's or the user's store, its key given to some accounts.
+    pub fn place_for(
+        &self,
+        identity: &Identity,
+        of_machine: bool,
+        given_to: Option<&[&str]>,
+    ) -> [u8; 20] {
+        let digest =
+            ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &identity.chain[0]);
+        let thumbprint = digest.as_ref().try_into().unwrap();
+        self.machine.placed.lock().unwrap().push(Placed {
+            thumbprint,
+            of_machine,
+            given_to: given_to.map(|names| names.iter().map(|&name| name.to_owned()).collect()),
+            identity: identities::copy(identity),
+        });
+        thumbprint
+    }
+
+    /// Acquires a server credential.
     pub fn acquire(&self) -> SecHandle {
+        self.acquire_by(&mut AcquireMemory::new()).unwrap()
+    }
+
+    /// Acquires a credential; the handle, or the status that it completed with.
+    pub fn acquire_by(&self, asked: &mut AcquireMemory) -> Result<SecHandle, i32> {
         let call = self.async_call();
-        let mut asked = AcquireMemory::new();
         assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
+        let status = call.wait().status;
         call.free();
-        asked.credential
+        if status == 0 {
+            Ok(asked.credential)
+        } else {
+            Err(status)
+        }
     }
 
     /// Acquires a client credential, with or without a certificate, that leaves the server's
     /// certificate to its caller.
     pub fn acquire_client(&self, certificate: bool) -> SecHandle {
-        let call = self.async_call();
-        let mut asked = AcquireMemory::new();
-        asked.credential_use = SECPKG_CRED_OUTBOUND;
-        asked.auth.dwFlags =
-            SCH_USE_STRONG_CRYPTO | SCH_CRED_MANUAL_CRED_VALIDATION | SCH_CRED_NO_DEFAULT_CREDS;
+        let mut asked = AcquireMemory::of_client(SCH_CRED_MANUAL_CRED_VALIDATION);
         asked.auth.cCreds = u32::from(certificate);
-        assert_eq!(asked.issue(self, &call), Ok(0));
-        assert_eq!(call.wait().status, 0);
-        call.free();
-        asked.credential
+        self.acquire_by(&mut asked).unwrap()
     }
 
     pub fn free_credential(&self, credential: &SecHandle) {

@@ -1,0 +1,482 @@
+//! When, where and whether asynchronous calls complete and call back.
+
+use super::{
+    arguments::AcquireMemory,
+    connected::Connected,
+    driver::{AsyncCall, Driver},
+};
+use crate::{handles, rules};
+use openssl::ssl::SslVersion;
+use std::{
+    ffi::c_void,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+use tlsgate_lab_control::ksecdd::{
+    CallbackThread, Completion, Effect, Fault, Function, RequiresNotify, Switches,
+};
+use windows_sys::Win32::Foundation::{
+    SEC_E_INSUFFICIENT_MEMORY, SEC_E_INTERNAL_ERROR, SEC_E_OK, SEC_I_ASYNC_CALL_PENDING,
+};
+
+const MODES: [Completion; 3] = [Completion::Inline, Completion::Early, Completion::Late];
+
+const fn acquiring(nth: u64, effect: Effect) -> Fault {
+    Fault {
+        function: Function::SspiAcquireCredentialsHandleAsyncW,
+        nth,
+        effect,
+    }
+}
+
+fn with_fault(function: Function, effect: Effect) -> Switches {
+    Switches {
+        faults: vec![Fault {
+            function,
+            nth: 1,
+            effect,
+        }],
+        ..Switches::default()
+    }
+}
+
+#[test]
+fn callback_comes_where_the_mode_says() {
+    let here = thread::current().id();
+    for completion in MODES {
+        let driver = Driver::completing(completion);
+        let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+        assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+        let notified = match completion {
+            Completion::Inline | Completion::Early => call.came().expect("before the return"),
+            Completion::Late | Completion::Held | Completion::Mixed(_) => call.wait(),
+        };
+        assert_eq!(notified.thread == here, completion == Completion::Inline);
+    }
+}
+
+#[test]
+fn held_calls_wait_for_their_release() {
+    let driver = Driver::completing(Completion::Held);
+    let calls: Vec<_> = (0..3)
+        .map(|_| (driver.async_call(), AcquireMemory::new()))
+        .collect();
+    let mut calls = calls;
+    for (call, asked) in &mut calls {
+        assert_eq!(asked.issue(&driver, call), Ok(SEC_E_OK));
+        assert_eq!(
+            driver.ksecdd.get_async_call_status(call.context),
+            Ok(SEC_I_ASYNC_CALL_PENDING)
+        );
+    }
+    assert_eq!(
+        (driver.ksecdd.state().held, driver.ksecdd.state().in_flight),
+        (3, 3)
+    );
+    assert_eq!(driver.ksecdd.release(Some(1)), 1);
+    assert_eq!(calls[0].0.wait().status, SEC_E_OK);
+    assert!(calls[1].0.came().is_none());
+    assert_eq!(driver.ksecdd.release(None), 2);
+    for (call, _) in &calls[1..] {
+        assert_eq!(call.wait().status, SEC_E_OK);
+    }
+    assert_eq!(driver.ksecdd.state().held, 0);
+}
+
+#[test]
+fn faults_hit_the_call_they_are_meant_for() {
+    let fault = |nth, effect| Fault {
+        function: Function::SspiAcquireCredentialsHandleAsyncW,
+        nth,
+        effect,
+    };
+    let driver = Driver::new(Switches {
+        faults: vec![
+            fault(2, Effect::Refused(SEC_E_INSUFFICIENT_MEMORY)),
+            fault(3, Effect::Completed(SEC_E_INTERNAL_ERROR)),
+            fault(4, Effect::RefusedWithCallback(SEC_E_INTERNAL_ERROR)),
+            fault(5, Effect::CallbackLost(SEC_E_INTERNAL_ERROR)),
+        ],
+        ..Switches::default()
+    });
+    driver.acquire();
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_INSUFFICIENT_MEMORY));
+    assert!(call.came().is_none());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    assert_eq!(call.wait().status, SEC_E_INTERNAL_ERROR);
+    call.reinit();
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_INTERNAL_ERROR));
+    assert!(call.came().is_some());
+    call.reinit();
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    while driver.ksecdd.get_async_call_status(call.context) == Ok(SEC_I_ASYNC_CALL_PENDING) {
+        thread::yield_now();
+    }
+    assert!(call.came().is_none());
+    driver.acquire();
+    assert_eq!(driver.ksecdd.state().credentials, 2);
+    assert_eq!(driver.stops(), [""; 0]);
+}
+
+#[test]
+fn callbacks_run_at_the_irql_of_the_switch() {
+    for callback_irql in [0, 1, 2] {
+        let driver = Driver::new(Switches {
+            callback_irql,
+            ..Switches::default()
+        });
+        let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+        assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+        assert_eq!(call.wait().irql, callback_irql);
+    }
+}
+
+#[test]
+fn reinit_is_refused_as_the_switches_say() {
+    let driver = Driver::new(Switches {
+        reinit_refused: true,
+        ..Switches::default()
+    });
+    let call = driver.async_call();
+    assert!(driver.ksecdd.reinit_async_context(call.context).unwrap() < 0);
+    driver.ksecdd.set_switches(Switches::default());
+    assert_eq!(driver.ksecdd.reinit_async_context(call.context), Ok(0));
+}
+
+#[test]
+fn deletion_without_callback_leaves_its_async_context_free_to_go() {
+    let driver = Driver::completing(Completion::Held);
+    driver.ksecdd.set_switches(Switches::default());
+    let connected = Connected::new(&driver, SslVersion::TLS1_3, 32 * 1024);
+    driver.ksecdd.set_switches(Switches {
+        completion: Completion::Held,
+        ..Switches::default()
+    });
+    let context = driver.ksecdd.create_async_context().unwrap();
+    // SAFETY: the handle outlives the call.
+    let queued = unsafe {
+        driver
+            .ksecdd
+            .delete_security_context_async(context, &raw const connected.memory.context)
+    };
+    assert_eq!(queued, Ok(SEC_E_OK));
+    assert_eq!(driver.ksecdd.free_async_context(context), Ok(()));
+    assert_eq!(driver.ksecdd.state().contexts, 1);
+    driver.ksecdd.release(None);
+    while driver.ksecdd.state().in_flight > 0 {
+        thread::yield_now();
+    }
+    assert_eq!(driver.ksecdd.state().contexts, 0);
+}
+
+#[test]
+fn mixed_calls_complete_in_every_way_and_repeat_with_their_seed() {
+    let here = thread::current().id();
+    let ways = |seed| -> Vec<(bool, bool)> {
+        let driver = Driver::completing(Completion::Mixed(seed));
+        let ways = (0..30).map(|_| {
+            let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+            assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+            let drawn = call.wait();
+            (drawn.thread == here, drawn.status == SEC_E_OK)
+        });
+        ways.collect()
+    };
+    let drawn = ways(1);
+    assert!(drawn.iter().all(|way| way.1));
+    assert!(drawn.contains(&(true, true)) && drawn.contains(&(false, true)));
+    assert_eq!(drawn, ways(1));
+    assert_ne!(drawn, ways(2));
+}
+
+#[test]
+fn callback_on_another_thread_comes_after_the_final_status() {
+    for callback_thread in [CallbackThread::Same, CallbackThread::Other] {
+        for completion in [Completion::Early, Completion::Late] {
+            let driver = Driver::new(Switches {
+                completion,
+                callback_thread,
+                workers: 1,
+                ..Switches::default()
+            });
+            // One worker: what it did twice in a row, it did on one thread.
+            let mut threads = Vec::new();
+            for _ in 0..2 {
+                let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+                assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+                let notified = call.wait();
+                assert_eq!(notified.status, SEC_E_OK);
+                threads.push(notified.thread);
+            }
+            let (done, worker) = std::sync::mpsc::channel();
+            driver.ksecdd.workers.run(Box::new(move || {
+                done.send(thread::current().id()).unwrap();
+            }));
+            let same = threads.contains(&worker.recv().unwrap());
+            assert_eq!(same, callback_thread == CallbackThread::Same);
+        }
+    }
+}
+
+/// The async context of a call, while its callback is kept from running by busy notifiers.
+fn with_due_callback(act: impl FnOnce(&Driver, &AsyncCall)) {
+    let driver = Driver::new(Switches {
+        callback_thread: CallbackThread::Other,
+        ..Switches::default()
+    });
+    let gate = Arc::new(std::sync::Mutex::new(()));
+    let closed = gate.lock().unwrap();
+    for _ in 0..2 {
+        let gate = Arc::clone(&gate);
+        driver
+            .ksecdd
+            .notifiers
+            .run(Box::new(move || drop(gate.lock())));
+    }
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    while driver.ksecdd.get_async_call_status(call.context) == Ok(SEC_I_ASYNC_CALL_PENDING) {
+        thread::yield_now();
+    }
+    act(&driver, &call);
+    drop(closed);
+    assert_eq!(call.wait().status, SEC_E_OK);
+}
+
+#[test]
+fn nothing_is_freed_or_reused_between_final_status_and_callback() {
+    with_due_callback(|driver, call| {
+        let freed = driver.ksecdd.free_async_context(call.context);
+        assert_eq!(
+            freed.unwrap_err().rule,
+            rules::ASYNC_CONTEXT_FREED_BEFORE_CALLBACK
+        );
+        assert!(driver.ksecdd.reinit_async_context(call.context).unwrap() < 0);
+    });
+}
+
+#[test]
+fn requires_notify_tells_whether_a_callback_is_owed_or_set() {
+    let driver = Driver::completing(Completion::Held);
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    let requires = |context| {
+        driver
+            .ksecdd
+            .async_context_requires_notify(context)
+            .unwrap()
+    };
+    let bare = driver.ksecdd.create_async_context().unwrap();
+    assert_eq!((requires(call.context), requires(bare)), (0, 0));
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    assert_eq!(requires(call.context), 1);
+    driver.ksecdd.release(None);
+    call.wait();
+    assert_eq!(requires(call.context), 0);
+    driver.ksecdd.set_switches(Switches {
+        requires_notify: RequiresNotify::WhenSet,
+        ..with_fault(
+            Function::SspiAcquireCredentialsHandleAsyncW,
+            Effect::Refused(SEC_E_INTERNAL_ERROR),
+        )
+    });
+    assert_eq!((requires(call.context), requires(bare)), (1, 0));
+    call.reinit();
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_INTERNAL_ERROR));
+    assert_eq!(requires(call.context), 1);
+    driver.ksecdd.set_switches(Switches::default());
+    assert_eq!(requires(call.context), 0);
+    with_due_callback(|driver, call| {
+        let requires = driver.ksecdd.async_context_requires_notify(call.context);
+        assert_eq!(requires, Ok(1));
+    });
+}
+
+#[test]
+fn late_and_never_answers_do_their_work_then() {
+    let driver = Driver::new(Switches {
+        completion: Completion::Inline,
+        faults: vec![
+            acquiring(
+                1,
+                Effect::CompletedLateAfter {
+                    status: None,
+                    ms: 60,
+                },
+            ),
+            acquiring(
+                2,
+                Effect::CompletedLateAfter {
+                    status: Some(SEC_E_INTERNAL_ERROR),
+                    ms: 60,
+                },
+            ),
+            acquiring(3, Effect::Never),
+        ],
+        ..Switches::default()
+    });
+    for status in [SEC_E_OK, SEC_E_INTERNAL_ERROR] {
+        let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+        let begun = Instant::now();
+        assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+        assert_eq!(call.wait().status, status);
+        assert!(begun.elapsed() >= Duration::from_millis(60));
+    }
+    assert_eq!(driver.ksecdd.state().credentials, 1);
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    assert_eq!(
+        (driver.ksecdd.state().held, call.came().is_none()),
+        (1, true)
+    );
+    assert_eq!(driver.ksecdd.release(Some(1)), 1);
+    assert_eq!(call.wait().status, SEC_E_OK);
+    assert_eq!(driver.ksecdd.state().credentials, 2);
+}
+
+#[test]
+fn lost_callbacks_are_counted_and_come_late_if_they_are_to() {
+    let driver = Driver::new(with_fault(
+        Function::SspiAcquireCredentialsHandleAsyncW,
+        Effect::CallbackLost(SEC_E_INTERNAL_ERROR),
+    ));
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    while driver.ksecdd.state().in_flight > 0 {
+        thread::yield_now();
+    }
+    let state = driver.ksecdd.state();
+    assert_eq!((state.callbacks_lost, state.callbacks_owed), (1, 1));
+    assert!(state.is_clean(), "what cannot be freed is not left behind");
+    assert_eq!(driver.ksecdd.release(None), 0);
+    assert!(call.came().is_none());
+    driver.ksecdd.set_switches(Switches {
+        lost_callbacks_delivered: true,
+        ..Switches::default()
+    });
+    assert_eq!(driver.ksecdd.release(Some(5)), 1);
+    assert_eq!(call.wait().status, SEC_E_INTERNAL_ERROR);
+    let state = driver.ksecdd.state();
+    assert_eq!((state.callbacks_lost, state.callbacks_owed), (1, 0));
+    assert!(!state.is_clean(), "it can be freed now");
+    call.free();
+}
+
+/// What a callback does that issues a call.
+struct Issuing {
+    ksecdd: Arc<crate::ksecdd::Ksecdd>,
+    next: *mut c_void,
+    handle: windows_sys::Win32::Security::Credentials::SecHandle,
+    came: std::sync::mpsc::Sender<Result<i32, &'static str>>,
+}
+
+unsafe extern "system" fn issue_in_callback(_: *mut c_void, data: *mut c_void) {
+    // SAFETY: the test keeps it until it has the answer.
+    let issuing = unsafe { &*data.cast::<Issuing>() };
+    // SAFETY: the handle is there.
+    let issued = unsafe {
+        issuing
+            .ksecdd
+            .delete_security_context_async(issuing.next, &raw const issuing.handle)
+    };
+    let came = issuing.came.clone();
+    came.send(issued.map_err(|broken| broken.rule)).unwrap();
+}
+
+#[test]
+fn a_callback_issues_only_where_that_is_allowed() {
+    for issue_in_callback_allowed in [false, true] {
+        let driver = Driver::new(Switches {
+            completion: Completion::Inline,
+            ..Switches::default()
+        });
+        let connected = Connected::new(&driver, SslVersion::TLS1_3, 32 * 1024);
+        driver.ksecdd.set_switches(Switches {
+            issue_in_callback_allowed,
+            ..driver.ksecdd.switches()
+        });
+        let (came, answer) = std::sync::mpsc::channel();
+        let issuing = Issuing {
+            ksecdd: Arc::clone(&driver.ksecdd),
+            next: driver.ksecdd.create_async_context().unwrap(),
+            handle: connected.memory.context,
+            came,
+        };
+        let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+        let data = (&raw const issuing).cast_mut().cast();
+        driver
+            .ksecdd
+            .set_async_notify_callback(call.context, Some(issue_in_callback), data)
+            .unwrap();
+        assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+        let expected = if issue_in_callback_allowed {
+            Ok(SEC_E_OK)
+        } else {
+            Err(rules::ISSUED_IN_CALLBACK)
+        };
+        assert_eq!(answer.recv().unwrap(), expected);
+    }
+}
+
+#[test]
+fn functions_that_answer_at_once_fail_as_they_are_told_and_do_nothing() {
+    let status = SEC_E_INSUFFICIENT_MEMORY;
+    let driver = Driver::completing(Completion::Late);
+    let mut connected = Connected::new(&driver, SslVersion::TLS1_3, 32 * 1024);
+    let ksecdd = &driver.ksecdd;
+    let fail = |function| {
+        ksecdd.set_switches(with_fault(function, Effect::Refused(status)));
+    };
+    fail(Function::SspiCreateAsyncContext);
+    assert!(ksecdd.create_async_context().unwrap().is_null());
+    fail(Function::SspiReinitAsyncContext);
+    assert_eq!(
+        ksecdd.reinit_async_context(connected.call.context),
+        Ok(status)
+    );
+    fail(Function::SspiSetAsyncNotifyCallback);
+    let bare = ksecdd.create_async_context().unwrap();
+    let set = ksecdd.set_async_notify_callback(bare, None, std::ptr::null_mut());
+    assert_eq!(set, Ok(status));
+    fail(Function::QueryContextAttributesW);
+    assert_eq!(connected.query::<[u8; 20]>(&driver, 4).0, status);
+    let (_, mut record) = connected.seal(&driver, 0, b"x");
+    let heard = record.clone();
+    connected.peer.read(&heard);
+    // Sealing asks for the sizes first.
+    fail(Function::SealMessage);
+    assert_eq!(connected.seal(&driver, 0, b"x").0, status);
+    record = connected.peer.write(b"unread");
+    let sealed = record.clone();
+    fail(Function::UnsealMessage);
+    assert_eq!(connected.unseal(&driver, &mut record).0, status);
+    assert_eq!(record, sealed);
+    assert_eq!(connected.unseal(&driver, &mut record).0, SEC_E_OK);
+    let (_, record) = connected.seal(&driver, 0, b"after all");
+    assert_eq!(connected.peer.read(&record).0, b"after all");
+    fail(Function::DeleteSecurityContext);
+    // SAFETY: the handle is there.
+    let deleted = unsafe { ksecdd.delete_security_context(&raw const connected.memory.context) };
+    assert_eq!((deleted, ksecdd.state().contexts), (Ok(status), 1));
+    driver.delete(&connected.memory.context);
+    fail(Function::FreeCredentialsHandle);
+    // SAFETY: the handle is there.
+    let freed = unsafe { ksecdd.free_credentials_handle(&raw const connected.credential) };
+    assert_eq!((freed, ksecdd.state().credentials), (Ok(status), 1));
+    // SAFETY: the handle is there.
+    let freed = unsafe { ksecdd.free_credentials_handle(&raw const connected.credential) };
+    assert_eq!((freed, ksecdd.state().credentials), (Ok(SEC_E_OK), 0));
+    assert!(handles::id_of_pointer(bare.addr()).is_some());
+}
+
+#[test]
+fn latency_is_taken_before_the_work() {
+    let driver = Driver::new(Switches {
+        latency: tlsgate_lab_control::ksecdd::Latency::Fixed(50_000),
+        ..Switches::default()
+    });
+    let begun = Instant::now();
+    driver.acquire();
+    assert!(begun.elapsed() >= Duration::from_millis(50));
+}
