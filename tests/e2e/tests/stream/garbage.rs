@@ -186,7 +186,7 @@ fn random_case(random: &mut Rng, hellos: &[Vec<u8>]) -> Vec<u8> {
 /// Bytes after which the server may wait for more are not waited for longer than it says.
 #[test]
 fn a_client_that_stops_talking_is_given_up() -> Result<()> {
-    each_completion("silent clients", &["--handshake-limit", "1"], |site| {
+    each_completion("silent clients", &["--timeout", "1"], |site| {
         let before = site.idle()?;
         let mut sockets = Vec::new();
         for version in VERSIONS {

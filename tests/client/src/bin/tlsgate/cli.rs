@@ -1,11 +1,11 @@
 //! The command line.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
-use tlsgate_client::Thumbprint;
+use tlsgate_client::{ClientAuth, Revocation, Thumbprint};
 
 /// What to type first.
 const FIRST_STEPS: &str = "\
@@ -37,7 +37,7 @@ pub enum Command {
     /// Open the device and tell what is found: version, limits, counters, and what to do if it
     /// does not open.
     Doctor,
-    /// Make, list and remove certificates of the machine's personal store (MY).
+    /// Make, import, list and remove certificates of the machine's stores.
     #[command(subcommand)]
     Cert(Cert),
     /// Serve a page that describes the TLS connection it came over.
@@ -45,6 +45,16 @@ pub enum Command {
     /// Prints "listening on ADDR" when it is ready, and one line for each handshake that failed.
     /// Stops at Ctrl-C.
     Serve(Serve),
+    /// Connect to a TLS server: the standard input goes to it, what it says to the standard output.
+    ///
+    /// What was negotiated, and with whom, goes to the standard error. The end of the standard input
+    /// is told to the server; the program ends when the server has ended its side.
+    Connect(Connect),
+    /// Carry TCP connections over TLS to a server, one for one.
+    ///
+    /// Prints "listening on ADDR" when it is ready, and then one line for each TLS connection: what
+    /// was negotiated, or why there is none. Stops at Ctrl-C.
+    Forward(Forward),
 }
 
 #[derive(Debug, Args)]
@@ -61,13 +71,44 @@ pub enum Cert {
     /// Nothing but the thumbprint goes to the standard output, so that a script can take it. The
     /// key is RSA with 2,048 bits. Clients trust the certificate only if told to.
     New(NewCert),
+    /// Put a certificate of a PKCS#12 file (.pfx, .p12) and its key into the machine's store, and
+    /// print its thumbprint.
+    Import(Import),
+    /// Trust the certificate of a file (PEM or DER) as a root, on the whole machine, and print its
+    /// thumbprint.
+    ///
+    /// Whoever has its key can be anyone to this machine: for test machines. `tlsgate cert remove
+    /// --store ROOT` takes it back.
+    Trust {
+        /// The certificate.
+        file: PathBuf,
+    },
     /// List the certificates: thumbprint, whether there is a private key, subject.
-    List,
+    List {
+        /// The store.
+        #[arg(long, value_name = "NAME", default_value = "MY")]
+        store: String,
+    },
     /// Remove a certificate and its private key.
     Remove {
         /// Which one: its SHA-1, 40 hexadecimal digits.
         thumbprint: Thumbprint,
+        /// The store.
+        #[arg(long, value_name = "NAME", default_value = "MY")]
+        store: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The PKCS#12 file, with one key and its certificate.
+    pub file: PathBuf,
+    /// The file's password.
+    #[arg(long, default_value = "")]
+    pub password: String,
+    /// Let the private key be exported. Not needed for the driver: Windows uses a key in place.
+    #[arg(long)]
+    pub exportable: bool,
 }
 
 #[derive(Debug, Args)]
@@ -87,6 +128,9 @@ pub struct NewCert {
     /// Let the private key be exported. Not needed for the driver: Windows uses a key in place.
     #[arg(long)]
     pub exportable: bool,
+    /// For a client, not for a server.
+    #[arg(long)]
+    pub client: bool,
 }
 
 #[derive(Debug, Args)]
@@ -94,22 +138,142 @@ pub struct Serve {
     /// Where to listen; port 0 lets the system choose one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
     pub listen: SocketAddr,
-    /// The certificate's thumbprint, as `tlsgate cert new` or `tlsgate cert list` print it.
-    #[arg(long, value_name = "THUMBPRINT")]
-    pub cert: Thumbprint,
-    /// The machine's store that holds it [default: MY].
-    #[arg(long, value_name = "NAME")]
-    pub store: Option<String>,
+    /// The certificate's thumbprint, as `tlsgate cert new` or `tlsgate cert list` print it. With
+    /// several, each client gets the one that fits it.
+    #[arg(long, value_name = "THUMBPRINT", required = true)]
+    pub cert: Vec<Thumbprint>,
+    /// What to make of clients' certificates: `request` asks for one, `require` lets no client in
+    /// without one that is good.
+    #[arg(long, value_enum, default_value_t)]
+    pub client_auth: Clients,
     /// The application protocols to offer, best first. The page itself is HTTP/1.1 whatever the
     /// client chooses.
     #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
     pub alpn: Vec<String>,
     /// How long a client may take for its handshake.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    pub handshake_limit: u64,
+    pub timeout: u32,
+    #[command(flatten)]
+    pub credential: Credential,
+    /// Stop when the standard input ends, for programs that start this one. Each line before it has
+    /// the thumbprints of certificates that take the place of those so far, for new connections;
+    /// "renewed" is printed when they have.
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Connect {
+    /// Where to connect to: a name or an address, and the port.
+    #[arg(value_name = "HOST:PORT")]
+    pub server: String,
+    #[command(flatten)]
+    pub client: Client,
+    /// Connect so many times before, one after another, and end each connection at once: those that
+    /// follow may be resumed.
+    #[arg(long, value_name = "TIMES", default_value_t = 0)]
+    pub resume: u32,
+}
+
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// Where to connect to: a name or an address, and the port.
+    #[arg(value_name = "HOST:PORT")]
+    pub server: String,
+    /// Where to listen; port 0 lets the system choose one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    #[command(flatten)]
+    pub client: Client,
     /// Stop when the standard input ends, for programs that start this one.
     #[arg(long)]
     pub until_stdin_closes: bool,
+}
+
+/// What a client is.
+#[derive(Debug, Args)]
+pub struct Client {
+    /// The name that the server's certificate must be for [default: HOST].
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// The certificate to show when the server asks for one: its thumbprint. With several, one that
+    /// fits is shown.
+    #[arg(long, value_name = "THUMBPRINT")]
+    pub cert: Vec<Thumbprint>,
+    /// The application protocols to offer, best first.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
+    pub alpn: Vec<String>,
+    /// How long a handshake may take.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub timeout: u32,
+    #[command(flatten)]
+    pub credential: Credential,
+}
+
+/// What servers' and clients' credentials have in common.
+#[derive(Debug, Args)]
+pub struct Credential {
+    /// The machine's store that holds the certificates [default: MY].
+    #[arg(long, value_name = "NAME")]
+    pub store: Option<String>,
+    /// This TLS version only.
+    #[arg(long, value_enum, value_name = "VERSION")]
+    pub tls: Option<Version>,
+    /// Resume no session, and give out no tickets.
+    #[arg(long)]
+    pub no_resumption: bool,
+    /// Let any certificate pass; what it is, and what is wrong with it, is told.
+    #[arg(long)]
+    pub manual_check: bool,
+    /// Check the revocation of the peer's certificates.
+    #[arg(long, value_enum, value_name = "HOW FAR")]
+    pub revocation: Option<Revoked>,
+}
+
+/// [`ClientAuth`] on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Clients {
+    #[default]
+    None,
+    Request,
+    Require,
+}
+
+impl From<Clients> for ClientAuth {
+    fn from(clients: Clients) -> Self {
+        match clients {
+            Clients::None => Self::None,
+            Clients::Request => Self::Request,
+            Clients::Require => Self::Require,
+        }
+    }
+}
+
+/// A TLS version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Version {
+    #[value(name = "1.2")]
+    Tls12,
+    #[value(name = "1.3")]
+    Tls13,
+}
+
+/// [`Revocation`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Revoked {
+    End,
+    Chain,
+    ChainExceptRoot,
+}
+
+impl From<Revoked> for Revocation {
+    fn from(revoked: Revoked) -> Self {
+        match revoked {
+            Revoked::End => Self::End,
+            Revoked::Chain => Self::Chain,
+            Revoked::ChainExceptRoot => Self::ChainExceptRoot,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -137,6 +301,17 @@ mod tests {
             panic!()
         };
         assert_eq!(serve.alpn, ["h2", "http/1.1"]);
+    }
+
+    #[test]
+    fn a_server_has_a_certificate_and_a_client_need_not() {
+        assert!(Cli::try_parse_from(["tlsgate", "serve"]).is_err());
+        let arguments = ["tlsgate", "connect", "host:443", "--tls", "1.3"];
+        let Command::Connect(connect) = Cli::parse_from(arguments).command else {
+            panic!()
+        };
+        assert_eq!(connect.client.cert.len(), 0);
+        assert_eq!(connect.client.credential.tls, Some(Version::Tls13));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `tlsgate.exe`: installs the driver, looks after it, makes test certificates, and serves a page
-//! over TLS connections that the kernel makes.
+//! `tlsgate.exe`: installs the driver, looks after it, makes test certificates, and serves, connects
+//! and forwards over TLS connections that the kernel makes.
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
@@ -13,15 +13,21 @@
 
 mod certificate;
 mod cli;
+mod client;
+mod connect;
+mod credential;
 #[cfg(windows)]
 mod doctor;
+mod forward;
+mod histogram;
+mod input;
 mod page;
 mod serve;
 #[cfg(windows)]
 mod service;
 
 use clap::Parser;
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
@@ -41,10 +47,20 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         cli::Command::Uninstall => service::uninstall(),
         cli::Command::Doctor => runtime()?.block_on(doctor::run()),
         cli::Command::Cert(cli::Cert::New(options)) => certificate::new(&options),
-        cli::Command::Cert(cli::Cert::List) => certificate::list(),
-        cli::Command::Cert(cli::Cert::Remove { thumbprint }) => certificate::remove(thumbprint),
+        cli::Command::Cert(cli::Cert::Import(options)) => certificate::import(&options),
+        cli::Command::Cert(cli::Cert::Trust { file }) => certificate::trust(&file),
+        cli::Command::Cert(cli::Cert::List { store }) => certificate::list(&store),
+        cli::Command::Cert(cli::Cert::Remove { thumbprint, store }) => {
+            certificate::remove(thumbprint, &store)
+        }
         cli::Command::Serve(options) => runtime()?.block_on(async {
             serve::run(&tlsgate_client::Device::open()?.driver(), &options).await
+        }),
+        cli::Command::Connect(options) => runtime()?.block_on(async {
+            connect::run(&tlsgate_client::Device::open()?.driver(), &options).await
+        }),
+        cli::Command::Forward(options) => runtime()?.block_on(async {
+            forward::run(&tlsgate_client::Device::open()?.driver(), &options).await
         }),
     }
 }
@@ -52,6 +68,16 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
 #[cfg(not(windows))]
 fn run(_: cli::Command) -> anyhow::Result<()> {
     anyhow::bail!("this program drives a Windows driver: run tlsgate.exe on Windows")
+}
+
+/// How long after the driver's own time-out this program gives a handshake up.
+const GRACE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Tells those who wait for it that connections may come.
+fn announce(address: std::net::SocketAddr) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    writeln!(output, "listening on {address}")?;
+    output.flush()
 }
 
 #[cfg(windows)]

@@ -1,9 +1,15 @@
 //! The page that describes the connection it came over.
 
-use tlsgate_client::{Connection, protocol::payload::VersionReply};
+use tlsgate_client::{
+    Connection, Thumbprint, describe_security_status, protocol::payload::VersionReply,
+};
 
-/// What the page tells, a name and a value each.
-pub fn facts(connection: &Connection, driver: &VersionReply) -> Vec<(&'static str, String)> {
+/// What a program can tell of a connection, a name and a value each.
+pub type Facts = Vec<(&'static str, String)>;
+
+/// What was negotiated, and with whom.
+pub fn negotiated(connection: &Connection) -> Facts {
+    let yes_or_no = |yes| if yes { "yes" } else { "no" }.to_owned();
     vec![
         ("protocol", connection.protocol_name().to_owned()),
         (
@@ -14,24 +20,70 @@ pub fn facts(connection: &Connection, driver: &VersionReply) -> Vec<(&'static st
                 connection.cipher_suite
             ),
         ),
-        ("application protocol", connection.alpn_name()),
-        ("session", connection.state_name().to_owned()),
         (
-            "driver",
-            format!("TlsGate {}.{}.{}", driver.major, driver.minor, driver.patch),
+            "key exchange",
+            format!(
+                "{} (0x{:04X}), {} bits",
+                connection.key_exchange_name(),
+                connection.key_exchange,
+                connection.key_exchange_bits
+            ),
         ),
+        ("application protocol", connection.alpn_name()),
+        ("resumed", yes_or_no(connection.resumed)),
+        ("peer's certificates", certificates(connection)),
+        ("their check", check(connection)),
+        ("session", connection.state_name().to_owned()),
     ]
+}
+
+/// The driver that made the connection.
+pub fn driver(version: &VersionReply) -> (&'static str, String) {
+    let VersionReply {
+        major,
+        minor,
+        patch,
+        ..
+    } = version;
+    ("driver", format!("TlsGate {major}.{minor}.{patch}"))
+}
+
+/// The thumbprints, the peer's own first.
+fn certificates(connection: &Connection) -> String {
+    if connection.certificates.is_empty() {
+        return "none".to_owned();
+    }
+    let thumbprints = connection.certificates.iter();
+    let thumbprints: Vec<_> = thumbprints
+        .map(|der| Thumbprint::of(der).to_string())
+        .collect();
+    thumbprints.join(" ")
+}
+
+fn check(connection: &Connection) -> String {
+    match connection.check {
+        None => "not checked".to_owned(),
+        Some(check) if check.is_good() => "good".to_owned(),
+        Some(check) => format!(
+            "{}; chain errors 0x{:X}",
+            describe_security_status(check.result),
+            check.chain_errors
+        ),
+    }
+}
+
+/// The facts, a line each.
+pub fn rows(facts: &[(&str, String)]) -> String {
+    let rows = facts
+        .iter()
+        .map(|(name, value)| format!("{name:>20}  {value}\n"));
+    rows.collect::<Vec<_>>().concat()
 }
 
 /// The page for terminals.
 pub fn plain(facts: &[(&str, String)]) -> String {
-    let rows = facts
-        .iter()
-        .map(|(name, value)| format!("{name:>20}  {value}\n"));
-    ["This page came over a TLS connection made in the Windows kernel.\n\n".to_owned()]
-        .into_iter()
-        .chain(rows)
-        .collect()
+    let title = "This page came over a TLS connection made in the Windows kernel.\n\n";
+    title.to_owned() + &rows(facts)
 }
 
 /// The page for browsers.
@@ -62,17 +114,20 @@ mod tests {
     use super::*;
     use zerocopy::FromZeros;
 
-    fn example(alpn: &[u8]) -> Vec<(&'static str, String)> {
+    fn example(alpn: &[u8]) -> Facts {
         let connection = Connection {
             protocol: 0x0304,
             cipher_suite: 0x1302,
             alpn: Some(alpn.to_vec()),
             state: 2,
+            certificates: vec![b"abc".to_vec()],
             ..Connection::default()
         };
-        let mut driver = VersionReply::new_zeroed();
-        (driver.major, driver.minor, driver.patch) = (1, 2, 3);
-        facts(&connection, &driver)
+        let mut version = VersionReply::new_zeroed();
+        (version.major, version.minor, version.patch) = (1, 2, 3);
+        let mut facts = negotiated(&connection);
+        facts.push(driver(&version));
+        facts
     }
 
     #[test]
@@ -83,6 +138,8 @@ mod tests {
             "TLS_AES_256_GCM_SHA384 (0x1302)",
             "http/1.1",
             "established",
+            "A9993E364706816ABA3E25717850C26C9CD0D89D",
+            "not checked",
             "1.2.3",
         ] {
             assert!(page.contains(part), "{part} is missing in {page}");

@@ -1,6 +1,6 @@
 //! `tlsgate serve`: an HTTPS server whose TLS is the driver's.
 
-use crate::{cli, page};
+use crate::{announce, cli, credential, input, page};
 use anyhow::{Context, Result};
 use http_body_util::Full;
 use hyper::{
@@ -8,13 +8,13 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, io::Write, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
 use tlsgate_client::{
-    Certificate, CredentialOptions, Driver, Error, TlsAcceptor, protocol::payload::VersionReply,
+    Driver, Error, Thumbprint, TlsAcceptor,
+    protocol::{CredentialId, payload::VersionReply},
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::oneshot,
     task::JoinSet,
 };
 
@@ -22,44 +22,67 @@ use tokio::{
 struct Server {
     acceptor: TlsAcceptor,
     version: VersionReply,
-    handshake_limit: Duration,
+    timeout: Duration,
 }
 
 /// Serves until it is told to stop.
 pub async fn run(driver: &Driver, options: &cli::Serve) -> Result<()> {
-    let certificate = Certificate {
-        store: options.store.clone(),
-        ..Certificate::machine(options.cert)
-    };
     let version = driver.version().await?;
-    let credential = driver
-        .acquire(&CredentialOptions::server(certificate))
-        .await
-        .with_context(|| format!("no credential from certificate {}", options.cert))?;
+    let wanted = credential::server(options, &options.cert)?;
+    let credential = credential::acquire(driver, &wanted, &options.cert).await?;
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     announce(listener.local_addr()?)?;
+    let timeout = Duration::from_secs(options.timeout.into());
     let server = Arc::new(Server {
-        acceptor: TlsAcceptor::new(driver.clone(), credential).alpn(options.alpn.clone()),
+        acceptor: TlsAcceptor::new(driver.clone(), credential)
+            .alpn(options.alpn.clone())
+            .client_auth(options.client_auth.into())
+            .timeout(timeout),
         version,
-        handshake_limit: Duration::from_secs(options.handshake_limit),
+        timeout,
     });
     let mut connections = JoinSet::new();
-    tokio::select! {
-        () = stop(options.until_stdin_closes) => {}
-        () = listen(&listener, &server, &mut connections) => {}
-    }
+    let stopped = tokio::select! {
+        stopped = stop(driver, options, credential) => stopped,
+        () = listen(&listener, &server, &mut connections) => Ok(()),
+    };
     connections.shutdown().await;
     driver.release(credential).await?;
+    stopped
+}
+
+/// Returns when the server is to stop; until then, each line of the input has new certificates.
+async fn stop(driver: &Driver, options: &cli::Serve, credential: CredentialId) -> Result<()> {
+    if !options.until_stdin_closes {
+        input::ctrl_c().await;
+        return Ok(());
+    }
+    let mut lines = input::lines();
+    while let Some(line) = lines.recv().await {
+        match renew(driver, options, credential, &line).await {
+            Ok(()) => writeln!(std::io::stdout(), "renewed")?,
+            // Those that were good go on.
+            Err(error) => eprintln!("not renewed: {error:#}"),
+        }
+    }
     Ok(())
 }
 
-/// Tells those who wait for it that clients may come.
-fn announce(address: SocketAddr) -> Result<()> {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "listening on {address}")?;
-    output.flush()?;
+/// Certificates that take the place of those so far, under the same credential id.
+async fn renew(
+    driver: &Driver,
+    options: &cli::Serve,
+    credential: CredentialId,
+    line: &str,
+) -> Result<()> {
+    let certificates = line
+        .split_whitespace()
+        .map(str::parse)
+        .collect::<Result<Vec<Thumbprint>, _>>()?;
+    let wanted = credential::server(options, &certificates)?.replaces(credential);
+    credential::acquire(driver, &wanted, &certificates).await?;
     Ok(())
 }
 
@@ -87,11 +110,13 @@ impl Server {
     /// HTTP exchange ends is the client's choice.
     async fn connection(&self, socket: TcpStream) -> Result<(), Error> {
         socket.set_nodelay(true).map_err(Error::Stream)?;
+        // The driver watches over the handshake; this, over a client that says nothing more.
         let handshake = self.acceptor.accept(socket);
-        let stream = tokio::time::timeout(self.handshake_limit, handshake)
+        let stream = tokio::time::timeout(self.timeout + crate::GRACE, handshake)
             .await
             .map_err(|_| Error::TooSlow)??;
-        let facts = page::facts(stream.connection(), &self.version);
+        let mut facts = page::negotiated(stream.connection());
+        facts.push(page::driver(&self.version));
         let service = service_fn(|request| {
             let response = answer(&request, &facts);
             async { Ok::<_, Infallible>(response) }
@@ -138,20 +163,4 @@ fn answer<B>(request: &Request<B>, facts: &[(&str, String)]) -> Response<Full<By
         .headers_mut()
         .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
     response
-}
-
-/// Returns when the server is to stop.
-async fn stop(at_end_of_input: bool) {
-    let (closed, end_of_input) = oneshot::channel();
-    if at_end_of_input {
-        // A thread of its own: a read of the standard input cannot be given up.
-        std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
-            let _ = closed.send(());
-        });
-        let _ = end_of_input.await;
-    } else if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("no Ctrl-C here ({error}): end the process to stop it");
-        std::future::pending::<()>().await;
-    }
 }

@@ -6,9 +6,8 @@ use std::{io, ptr};
 use tlsgate_client::Thumbprint;
 use windows_sys::Win32::Security::Cryptography::{
     AT_KEYEXCHANGE, CERT_KEY_PROV_INFO_PROP_ID, CRYPT_EXPORTABLE, CRYPT_KEY_PROV_INFO,
-    CRYPT_MACHINE_KEYSET, CRYPT_NEWKEYSET, CertCreateCertificateContext,
-    CertSetCertificateContextProperty, CryptAcquireContextW, CryptDestroyKey, CryptImportKey,
-    CryptReleaseContext, MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES, X509_ASN_ENCODING,
+    CRYPT_MACHINE_KEYSET, CRYPT_NEWKEYSET, CertSetCertificateContextProperty, CryptAcquireContextW,
+    CryptDestroyKey, CryptImportKey, CryptReleaseContext, MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES,
 };
 
 /// The certificate, with its key (a `PRIVATEKEYBLOB`) in a container of the machine.
@@ -20,13 +19,7 @@ pub fn certificate(
 ) -> io::Result<StoredCertificate> {
     let container = wide(&format!("TlsGate-{thumbprint}"));
     fill(&container, blob, exportable)?;
-    let length = u32::try_from(der.len()).map_err(io::Error::other)?;
-    // SAFETY: the DER is copied.
-    let context = unsafe { CertCreateCertificateContext(X509_ASN_ENCODING, der.as_ptr(), length) };
-    if context.is_null() {
-        return Err(io::Error::last_os_error());
-    }
-    let certificate = StoredCertificate::own(context);
+    let certificate = StoredCertificate::parse(der)?;
     let info = CRYPT_KEY_PROV_INFO {
         pwszContainerName: container.as_ptr().cast_mut(),
         pwszProvName: MS_ENH_RSA_AES_PROV_W.cast_mut(),
@@ -39,7 +32,7 @@ pub fn certificate(
     // SAFETY: the context is alive; the structure and its names are copied.
     check(unsafe {
         CertSetCertificateContextProperty(
-            context,
+            certificate.context(),
             CERT_KEY_PROV_INFO_PROP_ID,
             0,
             (&raw const info).cast(),

@@ -14,19 +14,21 @@ use time::{Duration, OffsetDateTime};
 use tlsgate_client::Thumbprint;
 
 /// The PKCS#12 never leaves the process: the password is a formality.
-pub const PASSWORD: &str = "tlsgate";
+const PASSWORD: &str = "tlsgate";
 
 /// RSA, because every TLS client and both ends of the supported range of Windows take it.
 const KEY_BITS: usize = 2048;
 
 /// A certificate with its key.
 pub struct Made {
-    /// Both of them, under [`PASSWORD`].
+    /// Both of them, under `password`.
     pub pkcs12: Vec<u8>,
+    /// The package's.
+    pub password: String,
     /// The certificate alone.
     pub der: Vec<u8>,
-    /// The key alone, as `CryptoAPI` wants it.
-    pub key_blob: Vec<u8>,
+    /// The key alone, as `CryptoAPI` wants it, which has RSA only.
+    pub key_blob: Option<Vec<u8>>,
     /// The certificate's name in a store.
     pub thumbprint: Thumbprint,
 }
@@ -49,8 +51,9 @@ pub fn self_signed(options: &cli::NewCert) -> Result<Made> {
     let pkcs12 = keys.writer(PASSWORD).write()?;
     Ok(Made {
         pkcs12,
+        password: PASSWORD.to_owned(),
         der: der.to_vec(),
-        key_blob: private_key_blob(&key)?,
+        key_blob: Some(private_key_blob(&key)?),
         thumbprint: Thumbprint::of(der),
     })
 }
@@ -71,7 +74,11 @@ fn parameters(options: &cli::NewCert) -> Result<CertificateParams> {
         KeyUsagePurpose::DigitalSignature,
         KeyUsagePurpose::KeyEncipherment,
     ];
-    parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    parameters.extended_key_usages = vec![if options.client {
+        ExtendedKeyUsagePurpose::ClientAuth
+    } else {
+        ExtendedKeyUsagePurpose::ServerAuth
+    }];
     // An hour back: clocks differ.
     let now = OffsetDateTime::now_utc();
     parameters.not_before = now - Duration::hours(1);
@@ -92,6 +99,7 @@ mod tests {
             ip: vec!["127.0.0.1".parse().unwrap()],
             days: 1,
             exportable: false,
+            client: false,
         };
         let made = self_signed(&options).unwrap();
         let keys =

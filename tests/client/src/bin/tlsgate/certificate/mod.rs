@@ -1,6 +1,7 @@
-//! `tlsgate cert`: certificates of the machine's personal store.
+//! `tlsgate cert`: certificates of the machine's stores.
 
 mod blob;
+mod file;
 #[cfg(windows)]
 mod key;
 #[cfg(windows)]
@@ -10,31 +11,61 @@ mod make;
 mod store;
 
 #[cfg(windows)]
-pub use commands::{list, new, remove};
+pub use commands::{import, list, new, remove, trust};
 
 #[cfg(windows)]
 mod commands {
-    use super::{make, store::Store};
+    use super::{file, make, store::Store};
     use crate::cli;
     use anyhow::{Context, Result};
-    use std::io::Write;
+    use std::{fs, io::Write, path::Path};
     use tlsgate_client::Thumbprint;
+
+    /// The store of one's own certificates.
+    const PERSONAL: &str = "MY";
+
+    /// The store of trusted roots.
+    const ROOTS: &str = "ROOT";
 
     /// Makes a certificate and prints its thumbprint, and nothing else, on the standard output.
     pub fn new(options: &cli::NewCert) -> Result<()> {
         eprintln!("making an RSA key of 2,048 bits");
         let made = make::self_signed(options)?;
-        let store = Store::machine("MY")?;
-        store.add(&made, options.exportable)?;
+        Store::machine(PERSONAL)?.add(&made, options.exportable)?;
+        tell(made.thumbprint)
+    }
+
+    /// Imports a certificate with its key, and prints its thumbprint and nothing else.
+    pub fn import(options: &cli::Import) -> Result<()> {
+        let bytes = read(&options.file)?;
+        let made = file::pkcs12(&bytes, &options.password)
+            .with_context(|| format!("cannot import {}", options.file.display()))?;
+        Store::machine(PERSONAL)?.add(&made, options.exportable)?;
+        tell(made.thumbprint)
+    }
+
+    /// Trusts a certificate as a root, and prints its thumbprint and nothing else.
+    pub fn trust(path: &Path) -> Result<()> {
+        let der = file::certificate(&read(path)?)
+            .with_context(|| format!("cannot read {}", path.display()))?;
+        Store::machine(ROOTS)?.add_certificate(&der)?;
+        tell(Thumbprint::of(&der))
+    }
+
+    fn read(path: &Path) -> Result<Vec<u8>> {
+        fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    fn tell(thumbprint: Thumbprint) -> Result<()> {
         let mut output = std::io::stdout().lock();
-        writeln!(output, "{}", made.thumbprint)?;
+        writeln!(output, "{thumbprint}")?;
         output.flush()?;
         Ok(())
     }
 
     /// Lists thumbprint, whether there is a private key, and subject.
-    pub fn list() -> Result<()> {
-        let certificates = Store::machine("MY")?.certificates();
+    pub fn list(store: &str) -> Result<()> {
+        let certificates = Store::machine(store)?.certificates();
         if certificates.is_empty() {
             eprintln!("the store is empty; `tlsgate cert new` makes a test certificate");
         }
@@ -54,8 +85,8 @@ mod commands {
     }
 
     /// Removes a certificate and its private key.
-    pub fn remove(thumbprint: Thumbprint) -> Result<()> {
-        let store = Store::machine("MY")?;
+    pub fn remove(thumbprint: Thumbprint, store: &str) -> Result<()> {
+        let store = Store::machine(store)?;
         let certificate = store
             .find(thumbprint)
             .with_context(|| format!("there is no certificate {thumbprint}"))?;

@@ -1,10 +1,6 @@
 //! A certificate store of the machine.
 
-use super::{
-    check, key, legacy,
-    make::{self, Made},
-    wide,
-};
+use super::{check, key, legacy, make::Made, wide};
 use anyhow::{Context, Result};
 use std::{io, ptr, slice};
 use tlsgate_client::Thumbprint;
@@ -13,9 +9,9 @@ use windows_sys::Win32::Security::Cryptography::{
     CERT_STORE_ADD_REPLACE_EXISTING, CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W,
     CERT_SYSTEM_STORE_LOCAL_MACHINE, CRYPT_EXPORTABLE, CRYPT_INTEGER_BLOB, CRYPT_MACHINE_KEYSET,
     CertAddCertificateContextToStore, CertCloseStore, CertControlStore,
-    CertDeleteCertificateFromStore, CertDuplicateCertificateContext, CertFindCertificateInStore,
-    CertFreeCertificateContext, CertGetNameStringW, CertOpenStore, HCERTSTORE, PFXImportCertStore,
-    PKCS_7_ASN_ENCODING, PKCS12_ALWAYS_CNG_KSP, X509_ASN_ENCODING,
+    CertCreateCertificateContext, CertDeleteCertificateFromStore, CertDuplicateCertificateContext,
+    CertFindCertificateInStore, CertFreeCertificateContext, CertGetNameStringW, CertOpenStore,
+    HCERTSTORE, PFXImportCertStore, PKCS_7_ASN_ENCODING, PKCS12_ALWAYS_CNG_KSP, X509_ASN_ENCODING,
 };
 
 /// An open store.
@@ -48,13 +44,23 @@ impl Store {
 
     /// Adds a certificate; its key goes to a key provider of the machine.
     pub fn add(&self, made: &Made, exportable: bool) -> Result<()> {
-        let certificate = if let Some(certificate) = import(&made.pkcs12, exportable) {
+        let certificate = if let Some(certificate) = import(made, exportable) {
             certificate
         } else {
             eprintln!("note: no CNG key provider takes keys here; using a CryptoAPI provider");
-            legacy::certificate(&made.der, made.thumbprint, &made.key_blob, exportable)
+            let blob = made.key_blob.as_ref().context("it takes RSA keys only")?;
+            legacy::certificate(&made.der, made.thumbprint, blob, exportable)
                 .context("cannot import the key; run it as an administrator")?
         };
+        self.put(&certificate)
+    }
+
+    /// Adds a certificate without a key.
+    pub fn add_certificate(&self, der: &[u8]) -> Result<()> {
+        self.put(&StoredCertificate::parse(der).context("not a certificate")?)
+    }
+
+    fn put(&self, certificate: &StoredCertificate) -> Result<()> {
         // SAFETY: both are open; no copy is asked for.
         let added = unsafe {
             CertAddCertificateContextToStore(
@@ -117,13 +123,13 @@ impl Store {
 /// The certificate of a PKCS#12, its key in the machine's CNG provider: Schannel signs TLS 1.3
 /// handshakes with RSA-PSS, which the `CryptoAPI` providers cannot do. `None` where there is no such
 /// import.
-fn import(pkcs12: &[u8], exportable: bool) -> Option<StoredCertificate> {
+fn import(made: &Made, exportable: bool) -> Option<StoredCertificate> {
     let exportable = if exportable { CRYPT_EXPORTABLE } else { 0 };
     let blob = CRYPT_INTEGER_BLOB {
-        cbData: u32::try_from(pkcs12.len()).ok()?,
-        pbData: pkcs12.as_ptr().cast_mut(),
+        cbData: u32::try_from(made.pkcs12.len()).ok()?,
+        pbData: made.pkcs12.as_ptr().cast_mut(),
     };
-    let password = wide(make::PASSWORD);
+    let password = wide(&made.password);
     // SAFETY: the blob is only read, the password is terminated.
     let store = unsafe {
         PFXImportCertStore(
@@ -132,10 +138,10 @@ fn import(pkcs12: &[u8], exportable: bool) -> Option<StoredCertificate> {
             CRYPT_MACHINE_KEYSET | PKCS12_ALWAYS_CNG_KSP | exportable,
         )
     };
-    // It holds the one certificate that was packed.
+    // It may hold the certificate's issuers too.
     (!store.is_null())
         .then_some(Store(store))?
-        .search(CERT_FIND_ANY, ptr::null(), ptr::null())
+        .find(made.thumbprint)
 }
 
 impl Drop for Store {
@@ -146,9 +152,21 @@ impl Drop for Store {
 }
 
 impl StoredCertificate {
-    /// Takes over a reference to a certificate.
-    pub const fn own(context: *const CERT_CONTEXT) -> Self {
-        Self(context)
+    /// A certificate in no store, from its DER.
+    pub fn parse(der: &[u8]) -> io::Result<Self> {
+        let length = u32::try_from(der.len()).map_err(io::Error::other)?;
+        // SAFETY: the DER is copied.
+        let context =
+            unsafe { CertCreateCertificateContext(X509_ASN_ENCODING, der.as_ptr(), length) };
+        if context.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self(context))
+    }
+
+    /// For functions of Windows.
+    pub const fn context(&self) -> *const CERT_CONTEXT {
+        self.0
     }
 
     /// SHA-1 of its DER.

@@ -1,0 +1,74 @@
+//! Credentials by the options of the command line.
+
+use crate::cli;
+use anyhow::{Context, Result};
+use tlsgate_client::{
+    Certificate, CredentialOptions, Driver, Protocols, Thumbprint, protocol::CredentialId,
+};
+
+/// A server's, with these certificates.
+pub fn server(options: &cli::Serve, certificates: &[Thumbprint]) -> Result<CredentialOptions> {
+    let mut places = places(&options.credential, certificates);
+    let first = places.next().context("a server needs a certificate")?;
+    let credential = places.fold(
+        CredentialOptions::server(first),
+        CredentialOptions::certificate,
+    );
+    let credential = common(credential, &options.credential);
+    Ok(match options.client_auth {
+        cli::Clients::None => credential,
+        cli::Clients::Request | cli::Clients::Require => credential.request_client_certificate(),
+    })
+}
+
+/// A client's.
+pub fn client(options: &cli::Client) -> CredentialOptions {
+    let credential = places(&options.credential, &options.cert)
+        .fold(CredentialOptions::client(), CredentialOptions::certificate);
+    common(credential, &options.credential)
+}
+
+/// Acquires it; the error names the certificates.
+pub async fn acquire(
+    driver: &Driver,
+    options: &CredentialOptions,
+    certificates: &[Thumbprint],
+) -> Result<CredentialId> {
+    driver.acquire(options).await.with_context(|| {
+        let names: Vec<_> = certificates.iter().map(ToString::to_string).collect();
+        match names.len() {
+            0 => "no credential".to_owned(),
+            1 => format!("no credential from certificate {}", names.concat()),
+            _ => format!("no credential from certificates {}", names.join(", ")),
+        }
+    })
+}
+
+fn places(
+    options: &cli::Credential,
+    certificates: &[Thumbprint],
+) -> impl Iterator<Item = Certificate> {
+    certificates.iter().map(|thumbprint| Certificate {
+        store: options.store.clone(),
+        ..Certificate::machine(*thumbprint)
+    })
+}
+
+fn common(mut credential: CredentialOptions, options: &cli::Credential) -> CredentialOptions {
+    if let Some(version) = options.tls {
+        credential = credential.protocols(match version {
+            cli::Version::Tls12 => Protocols::TLS1_2,
+            cli::Version::Tls13 => Protocols::TLS1_3,
+        });
+    }
+    if options.no_resumption {
+        credential = credential.no_resumption();
+    }
+    if options.manual_check {
+        credential = credential.manual_check();
+    }
+    if let Some(how) = options.revocation {
+        credential = credential.revocation(how.into());
+    }
+    credential
+}
