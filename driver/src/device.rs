@@ -8,11 +8,13 @@ use crate::{
         control_device::{self, Callbacks},
         object::{ContextType, ZeroContext},
         raw,
+        registry::Key,
         request::Request,
         utf16,
     },
     memory::Shared,
     pending::{REQUEST_CONTEXT, request_gone},
+    trace,
 };
 use core::{
     mem::ManuallyDrop,
@@ -24,6 +26,10 @@ use wdk_sys::{WDFDEVICE, WDFDRIVER, WDFFILEOBJECT, WDFOBJECT, WDFREQUEST};
 
 static DEVICE_NAME: [u16; 15] = utf16(r"\Device\TlsGate");
 static LINK_NAME: [u16; 26] = utf16(r"\DosDevices\Global\TlsGate");
+/// The value of the Parameters key that takes the place of [`SDDL`].
+static SDDL_VALUE: [u16; 4] = utf16("Sddl");
+/// UTF-16 units of that value at most, its final zero included.
+const SDDL_ROOM: usize = 512;
 /// SYSTEM and Administrators may do everything, all others nothing: `SDDL_DEVOBJ_SYS_ALL_ADM_ALL`.
 static SDDL: [u16; 27] = utf16("D:P(A;;GA;;;SY)(A;;GA;;;BA)");
 
@@ -56,8 +62,39 @@ pub unsafe fn create(driver: WDFDRIVER) -> Result<(), NtStatus> {
         request_context: &REQUEST_CONTEXT,
         request_gone: Some(request_gone),
     };
+    let mut room = [0; SDDL_ROOM];
     // SAFETY: this function's contract.
-    unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, &SDDL, &callbacks) }
+    let given = unsafe { given_sddl(driver, &mut room) }
+        .inspect_err(|status| trace::start_failed("sddl", status.0))?;
+    let sddl = given.unwrap_or(&SDDL);
+    // SAFETY: this function's contract.
+    let created =
+        unsafe { control_device::create(driver, &DEVICE_NAME, &LINK_NAME, sddl, &callbacks) };
+    created.inspect_err(|status| {
+        let what = if given.is_some() {
+            "device with given sddl"
+        } else {
+            "device"
+        };
+        trace::start_failed(what, status.0);
+    })
+}
+
+/// Who may open the device according to the Parameters key, if it says.
+///
+/// # Errors
+///
+/// There is such a value and it is no text, or too long.
+///
+/// # Safety
+///
+/// `driver` is this driver's framework object.
+unsafe fn given_sddl(driver: WDFDRIVER, room: &mut [u16]) -> Result<Option<&[u16]>, NtStatus> {
+    // SAFETY: this function's contract.
+    match unsafe { Key::parameters(driver) }? {
+        Some(key) => key.text(&SDDL_VALUE, room),
+        None => Ok(None),
+    }
 }
 
 /// The belongings of the handle that a request came over. An owner of its own: the file object's

@@ -115,7 +115,6 @@ unsafe fn start(
     Gate::open()?;
     // SAFETY: just made.
     if let Err(status) = unsafe { device::create(framework_driver) } {
-        trace::start_failed("device", status.0);
         Gate::shut();
         return Err(status);
     }
