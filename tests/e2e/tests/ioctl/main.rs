@@ -6,6 +6,7 @@
 mod cancel;
 mod exports;
 mod faults;
+mod identity;
 mod input;
 mod load;
 mod probe;
