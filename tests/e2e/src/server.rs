@@ -69,6 +69,16 @@ impl Server {
         &self.running
     }
 
+    /// Has it use these certificates for new connections, in place of those so far: thumbprints with
+    /// spaces between. What it says to that is on its outputs.
+    ///
+    /// # Errors
+    ///
+    /// It does not listen.
+    pub fn renew(&mut self, thumbprints: &str) -> Result<()> {
+        self.running.say(thumbprints)
+    }
+
     /// Ends it as a user would.
     ///
     /// # Errors

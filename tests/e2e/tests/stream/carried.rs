@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tlsgate_e2e::{Lab, PROGRAM, Server};
-use tlsgate_lab_machine::Running;
+use tlsgate_lab_machine::{Running, wait_until};
 
 /// What the program says of a connection, by name.
 #[derive(Clone, Debug)]
@@ -114,11 +114,6 @@ impl Terminate {
         self.server.address()
     }
 
-    /// The program.
-    pub const fn running(&self) -> &Running {
-        self.server.running()
-    }
-
     /// What was negotiated on the next connection, and its plain end.
     pub fn next(&self) -> Result<(Facts, TcpStream)> {
         let facts = facts(self.server.running())?;
@@ -126,16 +121,28 @@ impl Terminate {
         Ok((facts, socket))
     }
 
-    /// Waits until the program has said this of a connection that there is none of.
-    pub fn refusal(&self) -> Result<String> {
-        tlsgate_lab_machine::wait_until("the server to refuse a client", PATIENCE, || {
+    /// Waits until the program has given this reason for something that it did not do.
+    pub fn refusal(&self, reason: &str) -> Result<String> {
+        let what = format!("the server to say {reason:?}");
+        wait_until(&what, PATIENCE, || {
             let said = self.server.running().stderr()?;
-            let line = said
-                .lines()
-                .rev()
-                .find(|line| line.starts_with("127.0.0.1"));
+            let line = said.lines().find(|line| line.contains(reason));
             Ok(line.map(str::to_owned))
         })
+    }
+
+    /// Another certificate for new connections.
+    pub fn renew(&mut self, thumbprint: &str) -> Result<()> {
+        self.server.renew(thumbprint)?;
+        let said = self.server.running().line()?;
+        ensure!(said == "renewed", "{said}");
+        Ok(())
+    }
+
+    /// One that cannot be had.
+    pub fn refuse_to_renew(&mut self, thumbprint: &str) -> Result<()> {
+        self.server.renew(thumbprint)?;
+        self.refusal("not renewed").map(drop)
     }
 
     /// Ends it as a user would.
