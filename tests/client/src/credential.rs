@@ -119,7 +119,9 @@ impl CredentialOptions {
         self.flag(flag::IGNORE_REVOCATION_OFFLINE)
     }
 
-    /// Sessions are not resumed, and a server gives out no tickets.
+    /// Sessions are not resumed, and no tickets are given out. Servers only: Schannel has no such flag
+    /// for clients (`SCH_CREDENTIALS`). A client resumes what its credential has known; one with a
+    /// credential of its own begins anew.
     #[must_use]
     pub const fn no_resumption(self) -> Self {
         self.flag(flag::NO_RESUMPTION)

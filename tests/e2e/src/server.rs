@@ -33,13 +33,19 @@ impl Server {
     ///
     /// It does not start.
     pub fn start_with(lab: &Lab, further: &[&str]) -> Result<Self> {
-        let mut arguments = vec![
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--cert",
-            lab.thumbprint(),
-        ];
+        Self::start_of(lab, &[lab.thumbprint()], further)
+    }
+
+    /// The same with these certificates in place of the test certificate.
+    ///
+    /// # Errors
+    ///
+    /// It does not start.
+    pub fn start_of(lab: &Lab, certificates: &[&str], further: &[&str]) -> Result<Self> {
+        let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
+        for certificate in certificates {
+            arguments.extend(["--cert", certificate]);
+        }
         arguments.extend(further);
         arguments.push("--until-stdin-closes");
         let running = lab.machine().spawn(PROGRAM, &arguments)?;
@@ -61,6 +67,16 @@ impl Server {
     #[must_use]
     pub const fn running(&self) -> &Running {
         &self.running
+    }
+
+    /// Has it use these certificates for new connections, in place of those so far: thumbprints with
+    /// spaces between. What it says to that is on its outputs.
+    ///
+    /// # Errors
+    ///
+    /// It does not listen.
+    pub fn renew(&mut self, thumbprints: &str) -> Result<()> {
+        self.running.say(thumbprints)
     }
 
     /// Ends it as a user would.

@@ -4,13 +4,12 @@ use crate::{
     client::Client,
     client::VERSIONS,
     flights::{records, whole},
+    key_update::{KeyUpdate, update_keys},
     page,
     site::{Site, each_completion},
 };
 use anyhow::{Context, Result, ensure};
-use foreign_types::ForeignTypeRef;
-use openssl::ssl::{SslRef, SslVersion};
-use std::ffi::c_int;
+use openssl::ssl::SslVersion;
 use tlsgate_lab_control::ksecdd::Function;
 
 #[test]
@@ -80,23 +79,4 @@ fn legs(site: &Site) -> Result<u64> {
 /// and tag add 17 (RFC 8446, section 5.2).
 fn is_key_update(record: &[u8]) -> bool {
     record[0] == 23 && record.len() == 5 + 5 + 17
-}
-
-/// `request_update` of a `KeyUpdate` (RFC 8446, section 4.6.3), as OpenSSL numbers it.
-#[derive(Clone, Copy)]
-enum KeyUpdate {
-    NotRequested = 0,
-    Requested = 1,
-}
-
-unsafe extern "C" {
-    /// OpenSSL's, which the openssl crate does not have: a `KeyUpdate` precedes the next write.
-    fn SSL_key_update(ssl: *mut openssl_sys::SSL, kind: c_int) -> c_int;
-}
-
-fn update_keys(ssl: &SslRef, kind: KeyUpdate) -> Result<()> {
-    // SAFETY: the pointer is of a live connection that no other thread has.
-    let done = unsafe { SSL_key_update(ssl.as_ptr(), kind as c_int) };
-    ensure!(done == 1, "OpenSSL refuses to update keys");
-    Ok(())
 }

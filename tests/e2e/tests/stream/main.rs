@@ -1,19 +1,29 @@
 //! The byte stream of TLS as peers really send it: in any pieces, cut short, in crowds, or garbage.
-//! The peer is OpenSSL; the server is `tlsgate serve` over the packaged driver. Every scenario runs
-//! with asynchronous calls completing inline, early and late.
+//! The peers are TLS programs that no one here wrote; `tlsgate` over the packaged driver is the other
+//! side. Every scenario runs with asynchronous calls completing inline, early and late.
 
+mod carried;
 mod client;
 mod crowd;
 mod flights;
+mod key_update;
+mod openssl_server;
 mod page;
+mod peers;
+mod pki;
 mod queues;
 mod site;
 mod socket;
 
+mod as_client;
+mod both_sides;
+mod certificates;
 mod garbage;
 mod handshake;
 mod keep_alive;
 mod many;
+mod mutual;
+mod other_servers;
 mod pieces;
 mod records;
 mod shutdown;

@@ -40,17 +40,34 @@ pub fn each_completion(
     arguments: &[&str],
     scenario: impl Fn(&Site) -> Result<()>,
 ) -> Result<()> {
-    let lab = Lab::start(&mut |_| {})?;
-    for completion in COMPLETIONS {
-        lab.complete(completion)?;
-        let server = Server::start_with(&lab, arguments)?;
+    each_way(name, |lab, completion| {
+        let server = Server::start_with(lab, arguments)?;
         let site = Site {
-            lab: &lab,
+            lab,
             completion,
             address: server.address(),
         };
+        if let Err(error) = scenario(&site) {
+            let said = server.running().stderr()?;
+            let lines: Vec<&str> = said.lines().collect();
+            let said = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
+            return Err(error.context(format!("the server said:\n{said}")));
+        }
+        server.stop()
+    })
+}
+
+/// The same for a scenario that starts by itself what it needs.
+pub fn each_completion_alone(name: &str, scenario: impl Fn(&Lab) -> Result<()>) -> Result<()> {
+    each_way(name, |lab, _| scenario(lab))
+}
+
+fn each_way(name: &str, scenario: impl Fn(&Lab, Completion) -> Result<()>) -> Result<()> {
+    let lab = Lab::start(&mut |_| {})?;
+    for completion in COMPLETIONS {
+        lab.complete(completion)?;
         let started = Instant::now();
-        let played = scenario(&site);
+        let played = scenario(&lab, completion);
         println!(
             "{name}, {completion:?}: {:.1} s",
             started.elapsed().as_secs_f32()
@@ -58,12 +75,8 @@ pub fn each_completion(
         if let Err(error) = played {
             // A broken rule is the better explanation.
             lab.machine().check()?;
-            let said = server.running().stderr()?;
-            let lines: Vec<&str> = said.lines().collect();
-            let said = lines[lines.len().saturating_sub(LAST_LINES)..].join("\n");
-            return Err(error.context(format!("{name}, {completion:?}; the server said:\n{said}")));
+            return Err(error.context(format!("{name}, {completion:?}")));
         }
-        server.stop()?;
         wait_until("ksecdd to have everything back", PATIENCE, || {
             Ok(lab.ksecdd()?.is_clean().then_some(()))
         })?;

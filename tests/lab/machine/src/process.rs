@@ -208,6 +208,17 @@ impl Running {
         Ok(files::read_if_present(&self.errors)?.replace("\r\n", "\n"))
     }
 
+    /// Says a line on its standard input.
+    ///
+    /// # Errors
+    ///
+    /// It does not listen any more.
+    pub fn say(&mut self, line: &str) -> Result<()> {
+        let input = self.child.stdin.as_mut();
+        let input = input.context("the program's input is closed")?;
+        writeln!(input, "{line}").context("the program does not listen")
+    }
+
     /// Closes its standard input: what `--until-stdin-closes` waits for.
     pub fn close_input(&mut self) {
         self.child.stdin = None;
@@ -313,6 +324,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(running.line_after("port ").unwrap(), "7");
+        running.say("said").unwrap();
+        assert_eq!(running.line().unwrap(), "said");
         running.close_input();
         assert_eq!(running.end().unwrap(), Some(5));
         assert_eq!(fs::read_to_string(log).unwrap(), "end\n");

@@ -71,18 +71,11 @@ pub enum Cert {
     /// Nothing but the thumbprint goes to the standard output, so that a script can take it. The
     /// key is RSA with 2,048 bits. Clients trust the certificate only if told to.
     New(NewCert),
-    /// Put a certificate of a PKCS#12 file (.pfx, .p12) and its key into the machine's store, and
-    /// print its thumbprint.
-    Import(Import),
-    /// Trust the certificate of a file (PEM or DER) as a root, on the whole machine, and print its
-    /// thumbprint.
+    /// Put the certificate of a file into a store of the machine and print its thumbprint: PKCS#12
+    /// (.pfx, .p12) with its key, PEM or DER without.
     ///
-    /// Whoever has its key can be anyone to this machine: for test machines. `tlsgate cert remove
-    /// --store ROOT` takes it back.
-    Trust {
-        /// The certificate.
-        file: PathBuf,
-    },
+    /// In the store ROOT it becomes a trusted root: whoever has its key can be anyone to this machine.
+    Import(Import),
     /// List the certificates: thumbprint, whether there is a private key, subject.
     List {
         /// The store.
@@ -101,11 +94,14 @@ pub enum Cert {
 
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The PKCS#12 file, with one key and its certificate.
+    /// The file.
     pub file: PathBuf,
-    /// The file's password.
+    /// The password of a PKCS#12 file.
     #[arg(long, default_value = "")]
     pub password: String,
+    /// The store.
+    #[arg(long, value_name = "NAME", default_value = "MY")]
+    pub store: String,
     /// Let the private key be exported. Not needed for the driver: Windows uses a key in place.
     #[arg(long)]
     pub exportable: bool,
@@ -146,10 +142,17 @@ pub struct Serve {
     /// without one that is good.
     #[arg(long, value_enum, default_value_t)]
     pub client_auth: Clients,
+    /// Carry each connection to this TCP server instead of serving the page; one line is printed for
+    /// each: what was negotiated.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: Option<String>,
     /// The application protocols to offer, best first. The page itself is HTTP/1.1 whatever the
     /// client chooses.
     #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
     pub alpn: Vec<String>,
+    /// Resume no session, and give out no tickets.
+    #[arg(long)]
+    pub no_resumption: bool,
     /// How long a client may take for its handshake.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub timeout: u32,
@@ -219,9 +222,6 @@ pub struct Credential {
     /// This TLS version only.
     #[arg(long, value_enum, value_name = "VERSION")]
     pub tls: Option<Version>,
-    /// Resume no session, and give out no tickets.
-    #[arg(long)]
-    pub no_resumption: bool,
     /// Let any certificate pass; what it is, and what is wrong with it, is told.
     #[arg(long)]
     pub manual_check: bool,

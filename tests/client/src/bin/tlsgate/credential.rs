@@ -14,7 +14,10 @@ pub fn server(options: &cli::Serve, certificates: &[Thumbprint]) -> Result<Crede
         CredentialOptions::server(first),
         CredentialOptions::certificate,
     );
-    let credential = common(credential, &options.credential);
+    let mut credential = common(credential, &options.credential);
+    if options.no_resumption {
+        credential = credential.no_resumption();
+    }
     Ok(match options.client_auth {
         cli::Clients::None => credential,
         cli::Clients::Request | cli::Clients::Require => credential.request_client_certificate(),
@@ -60,9 +63,6 @@ fn common(mut credential: CredentialOptions, options: &cli::Credential) -> Crede
             cli::Version::Tls12 => Protocols::TLS1_2,
             cli::Version::Tls13 => Protocols::TLS1_3,
         });
-    }
-    if options.no_resumption {
-        credential = credential.no_resumption();
     }
     if options.manual_check {
         credential = credential.manual_check();

@@ -1,11 +1,10 @@
 //! `tlsgate forward`: TCP connections carried over TLS, one for one.
 
-use crate::{announce, cli, client::Client, input, page};
+use crate::{announce, carry, cli, client::Client, input};
 use anyhow::{Context, Result};
-use std::{io::Write, sync::Arc};
+use std::sync::Arc;
 use tlsgate_client::Driver;
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
@@ -37,7 +36,7 @@ async fn listen(listener: &TcpListener, client: &Arc<Client>, connections: &mut 
                 let client = Arc::clone(client);
                 connections.spawn(async move {
                     if let Err(error) = connection(&client, socket).await {
-                        say(&format!("failed: {error:#}"));
+                        carry::say(&format!("failed: {error:#}"));
                     }
                 });
             }
@@ -49,35 +48,9 @@ async fn listen(listener: &TcpListener, client: &Arc<Client>, connections: &mut 
 }
 
 /// One connection, from its first byte to its last.
-async fn connection(client: &Client, mut socket: TcpStream) -> Result<()> {
+async fn connection(client: &Client, socket: TcpStream) -> Result<()> {
     socket.set_nodelay(true)?;
-    let mut stream = client.connect().await?;
-    let facts = page::negotiated(stream.connection());
-    let facts: Vec<_> = facts
-        .iter()
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    say(&format!("connected: {}", facts.join("; ")));
-    let carried = tokio::io::copy_bidirectional_with_sizes(&mut socket, &mut stream, CHUNK, CHUNK);
-    let carried = carried.await;
-    // The other end hears of it when the server cuts the connection: it must not look like an end.
-    if let Err(error) = carried {
-        socket.set_zero_linger()?;
-        say(&format!("broken: {error}"));
-        return Ok(());
-    }
-    socket.shutdown().await?;
-    stream.close().await?;
-    say("ended");
-    Ok(())
-}
-
-/// Bytes that are carried at once.
-const CHUNK: usize = 64 * 1024;
-
-/// One line for those who read along.
-fn say(line: &str) {
-    let mut output = std::io::stdout().lock();
-    // Nobody listens any more: that is no reason to stop.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+    let stream = client.connect().await?;
+    carry::tell(stream.connection());
+    Ok(carry::both_ways(stream, socket).await?)
 }

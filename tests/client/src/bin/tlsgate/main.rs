@@ -11,6 +11,7 @@
     )
 )]
 
+mod carry;
 mod certificate;
 mod cli;
 mod client;
@@ -48,7 +49,6 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         cli::Command::Doctor => runtime()?.block_on(doctor::run()),
         cli::Command::Cert(cli::Cert::New(options)) => certificate::new(&options),
         cli::Command::Cert(cli::Cert::Import(options)) => certificate::import(&options),
-        cli::Command::Cert(cli::Cert::Trust { file }) => certificate::trust(&file),
         cli::Command::Cert(cli::Cert::List { store }) => certificate::list(&store),
         cli::Command::Cert(cli::Cert::Remove { thumbprint, store }) => {
             certificate::remove(thumbprint, &store)

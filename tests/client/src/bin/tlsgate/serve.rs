@@ -1,6 +1,6 @@
 //! `tlsgate serve`: an HTTPS server whose TLS is the driver's.
 
-use crate::{announce, cli, credential, input, page};
+use crate::{announce, carry, cli, credential, input, page};
 use anyhow::{Context, Result};
 use http_body_util::Full;
 use hyper::{
@@ -22,6 +22,8 @@ use tokio::{
 struct Server {
     acceptor: TlsAcceptor,
     version: VersionReply,
+    /// Where connections go instead of to the page.
+    to: Option<String>,
     timeout: Duration,
 }
 
@@ -41,6 +43,7 @@ pub async fn run(driver: &Driver, options: &cli::Serve) -> Result<()> {
             .client_auth(options.client_auth.into())
             .timeout(timeout),
         version,
+        to: options.to.clone(),
         timeout,
     });
     let mut connections = JoinSet::new();
@@ -115,6 +118,12 @@ impl Server {
         let stream = tokio::time::timeout(self.timeout + crate::GRACE, handshake)
             .await
             .map_err(|_| Error::TooSlow)??;
+        if let Some(server) = &self.to {
+            carry::tell(stream.connection());
+            let plain = TcpStream::connect(server).await.map_err(Error::Stream)?;
+            plain.set_nodelay(true).map_err(Error::Stream)?;
+            return carry::both_ways(stream, plain).await;
+        }
         let mut facts = page::negotiated(stream.connection());
         facts.push(page::driver(&self.version));
         let service = service_fn(|request| {

@@ -29,17 +29,14 @@ pub fn pkcs12(file: &[u8], password: &str) -> Result<Made> {
     })
 }
 
-/// The first certificate of a PEM file, or the one that the file is.
-pub fn certificate(file: &[u8]) -> Result<Vec<u8>> {
-    if file.starts_with(&[SEQUENCE]) {
-        return Ok(file.to_vec());
-    }
-    let certificate = CertificateDer::from_pem_slice(file).context("neither PEM nor DER")?;
-    Ok(certificate.to_vec())
+/// The first certificate of a PEM file, or the one that the file is; `None` for other files.
+pub fn certificate(file: &[u8]) -> Option<Vec<u8>> {
+    // The same crate that takes packages apart looks whether it is one in DER.
+    p12_keystore::Certificate::from_der(file)
+        .map(|certificate| certificate.as_der().to_vec())
+        .ok()
+        .or_else(|| Some(CertificateDer::from_pem_slice(file).ok()?.to_vec()))
 }
-
-/// The tag that every certificate's DER begins with; PEM is text.
-const SEQUENCE: u8 = 0x30;
 
 #[cfg(test)]
 mod tests {
@@ -78,11 +75,11 @@ mod tests {
         let other = rcgen::CertificateParams::default()
             .self_signed(&key)
             .unwrap();
-        assert_eq!(certificate(&der).unwrap(), der);
-        assert_eq!(
-            certificate(other.pem().as_bytes()).unwrap(),
-            other.der().to_vec()
-        );
-        assert!(certificate(b"garbage").is_err());
+        assert_eq!(certificate(&der), Some(der));
+        let pem = certificate(other.pem().as_bytes());
+        assert_eq!(pem, Some(other.der().to_vec()));
+        for other in [b"garbage", &made().pkcs12[..]] {
+            assert_eq!(certificate(other), None);
+        }
     }
 }

@@ -11,21 +11,18 @@ mod make;
 mod store;
 
 #[cfg(windows)]
-pub use commands::{import, list, new, remove, trust};
+pub use commands::{import, list, new, remove};
 
 #[cfg(windows)]
 mod commands {
     use super::{file, make, store::Store};
     use crate::cli;
     use anyhow::{Context, Result};
-    use std::{fs, io::Write, path::Path};
+    use std::{fs, io::Write};
     use tlsgate_client::Thumbprint;
 
     /// The store of one's own certificates.
     const PERSONAL: &str = "MY";
-
-    /// The store of trusted roots.
-    const ROOTS: &str = "ROOT";
 
     /// Makes a certificate and prints its thumbprint, and nothing else, on the standard output.
     pub fn new(options: &cli::NewCert) -> Result<()> {
@@ -35,25 +32,19 @@ mod commands {
         tell(made.thumbprint)
     }
 
-    /// Imports a certificate with its key, and prints its thumbprint and nothing else.
+    /// Imports a certificate, and prints its thumbprint and nothing else.
     pub fn import(options: &cli::Import) -> Result<()> {
-        let bytes = read(&options.file)?;
+        let path = options.file.display();
+        let bytes = fs::read(&options.file).with_context(|| format!("cannot read {path}"))?;
+        let store = Store::machine(&options.store)?;
+        if let Some(der) = file::certificate(&bytes) {
+            store.add_certificate(&der)?;
+            return tell(Thumbprint::of(&der));
+        }
         let made = file::pkcs12(&bytes, &options.password)
-            .with_context(|| format!("cannot import {}", options.file.display()))?;
-        Store::machine(PERSONAL)?.add(&made, options.exportable)?;
+            .with_context(|| format!("cannot import {path}"))?;
+        store.add(&made, options.exportable)?;
         tell(made.thumbprint)
-    }
-
-    /// Trusts a certificate as a root, and prints its thumbprint and nothing else.
-    pub fn trust(path: &Path) -> Result<()> {
-        let der = file::certificate(&read(path)?)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        Store::machine(ROOTS)?.add_certificate(&der)?;
-        tell(Thumbprint::of(&der))
-    }
-
-    fn read(path: &Path) -> Result<Vec<u8>> {
-        fs::read(path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     fn tell(thumbprint: Thumbprint) -> Result<()> {
