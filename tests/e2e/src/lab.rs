@@ -10,6 +10,9 @@ use tlsgate_lab_machine::{Layout, Machine};
 /// The program of the package, on the machine.
 pub const PROGRAM: &str = r"C:\lab\tlsgate.exe";
 
+/// The driver's service.
+const SERVICE_NAME: &str = "TlsGate";
+
 /// The name that test certificates are for.
 const NAME: &str = "localhost";
 
@@ -40,6 +43,8 @@ impl Lab {
             machine,
             thumbprint,
         };
+        // What a test that failed has left behind would make the next one fail, too.
+        lab.machine.forget_parameters(SERVICE_NAME)?;
         progress("installing the driver");
         lab.install()?;
         Ok(lab)
