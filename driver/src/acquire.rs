@@ -31,8 +31,8 @@ pub struct Acquisition {
 
 /// Dispatch, at PASSIVE_LEVEL. The token was captured in the caller's thread.
 pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>) -> Done {
-    if let Some(replaced) = acquire.replaces
-        && let Err(status) = handle.credential(replaced)
+    if let Some(old_id) = acquire.replaces
+        && let Err(status) = handle.credential(old_id)
     {
         return refuse(request, status);
     }
@@ -168,13 +168,7 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
     } = acquisition;
     let credential = right.credential().clone();
     let handle = pending.handle().clone();
-    if status != SecurityStatus::SEC_E_OK {
-        discard(&handle, &credential, id);
-        drop(right);
-        pending.complete(NtStatus::STATUS_SUCCESS, |room| {
-            write(room, answer(status, None).as_bytes())
-        });
-    } else {
+    if status == SecurityStatus::SEC_E_OK {
         right.succeed();
         // Runs only if the reply is delivered: a replacement that nobody hears of does not happen.
         let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
@@ -184,6 +178,12 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
         if !delivered {
             discard(&handle, &credential, id);
         }
+    } else {
+        discard(&handle, &credential, id);
+        drop(right);
+        pending.complete(NtStatus::STATUS_SUCCESS, |room| {
+            write(room, answer(status, None).as_bytes())
+        });
     }
     drop((credential, pending, handle));
     operation.end();
@@ -197,13 +197,13 @@ fn take_over(
     id: CredentialId,
     replaces: Option<CredentialId>,
 ) -> (SecurityStatus, Option<CredentialId>) {
-    let Some(replaced) = replaces else {
+    let Some(old_id) = replaces else {
         return (SecurityStatus::SEC_E_OK, Some(id));
     };
-    if let Some(old) = handle.replace_credential(replaced, id) {
+    if let Some(old) = handle.replace_credential(old_id, id) {
         let _freed_now_or_later = credential::close(&old);
         handle.gate.counters.credentials_replaced.up();
-        (SecurityStatus::SEC_E_OK, Some(replaced))
+        (SecurityStatus::SEC_E_OK, Some(old_id))
     } else {
         // Released meanwhile.
         discard(handle, credential, id);

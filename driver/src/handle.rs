@@ -109,7 +109,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// STATUS_QUOTA_EXCEEDED; it is counted.
+    /// `STATUS_QUOTA_EXCEEDED`; it is counted.
     pub fn may_issue(&self) -> Result<(), NtStatus> {
         let (settings, counters) = (&self.gate.settings, &self.gate.counters);
         let is_full = self.orphans.get() >= u64::from(settings.orphans_per_handle)
@@ -126,7 +126,7 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// STATUS_RETRY; it is counted.
+    /// `STATUS_RETRY`; it is counted.
     pub fn may_begin(&self) -> Result<(), NtStatus> {
         let now = nt::unbiased_time();
         if self.with(|tables| tables.failures.has(now)) {

@@ -171,7 +171,7 @@ impl Operation {
 ///
 /// # Safety
 ///
-/// As for [`Armed::issue`](crate::sspi::Armed::issue).
+/// As for `sspi::Armed::issue`.
 pub unsafe fn issue(
     gate: &'static Gate,
     ready: Ready<Operation>,

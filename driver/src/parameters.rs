@@ -17,7 +17,7 @@ use wdk_sys::WDFDRIVER;
 static DEFAULT_SECURITY: [u16; 27] = utf16("D:P(A;;GA;;;SY)(A;;GA;;;BA)");
 
 /// The value that replaces it.
-static SECURITY: [u16; 18] = utf16("SecurityDescriptor");
+static SDDL: [u16; 4] = utf16("Sddl");
 
 /// What is set.
 pub struct Parameters {
@@ -99,18 +99,18 @@ impl Parameters {
 /// The security descriptor of the key, if it has one.
 fn security(key: &Key) -> Result<Option<Vec<u16>>, NtStatus> {
     let mut units = room_for_text().ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
-    let length = match key.text(&SECURITY, &mut units) {
+    let length = match key.text(&SDDL, &mut units) {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => text.len(),
         Err(status) => {
-            trace::start_failed("the SecurityDescriptor value cannot be read", status.0);
+            trace::start_failed("Sddl unreadable", status.0);
             return Err(status);
         }
     };
     units.truncate(length);
     if sddl::check(&units).is_err() {
         let status = NtStatus::STATUS_INVALID_SECURITY_DESCR;
-        trace::start_failed("the SecurityDescriptor value is refused", status.0);
+        trace::start_failed("Sddl refused", status.0);
         return Err(status);
     }
     Ok(Some(units))

@@ -156,6 +156,7 @@ impl Pending {
     /// Gives the request up for another reason than its cancellation. Says where its operation was, if
     /// the request was still there to be given up. IRQL: up to DISPATCH_LEVEL.
     pub fn give_up(&self, status: NtStatus, reason: &'static str) -> Option<Abandoned> {
+        self.forget();
         if !self.ticket.claim() || !self.unmark() {
             return None;
         }
@@ -167,7 +168,6 @@ impl Pending {
 
     /// Gives the request up because its time has run out. IRQL: up to DISPATCH_LEVEL.
     pub fn time_out(&self) {
-        self.forget();
         let counters = &self.handle.gate.counters;
         if let Some(place) = self.give_up(NtStatus::STATUS_IO_TIMEOUT, "time-out") {
             counters.timed_out.up();
@@ -282,7 +282,7 @@ unsafe extern "C" fn cancelled(request: WDFREQUEST) {
     };
     pending.forget();
     let mut completer = Completer::TheOther;
-    pending.abandoned("cancelled", |ticket| {
+    let _traced = pending.abandoned("cancelled", |ticket| {
         let (who, place) = ticket.cancelled();
         completer = who;
         place

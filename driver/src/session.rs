@@ -140,7 +140,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// STATUS_IO_TIMEOUT: the handshake's time has run out. The session has failed.
+    /// `STATUS_IO_TIMEOUT`: the handshake's time has run out. The session has failed.
     pub fn due(&self) -> Result<u64, NtStatus> {
         let now = nt::unbiased_time();
         if self.phase() != Phase::Handshaking {

@@ -90,7 +90,6 @@ macro_rules! events {
     ($($(#[$doc:meta])* $function:ident = $name:literal, $level:ident, $keyword:ident,
         ($($field:ident: $type:ty => $kind:ident),* $(,)?);)+) => {
         $($(#[$doc])*
-        #[allow(dead_code, reason = "an event may wait for its caller to be written")]
         pub fn $function($($field: $type),*) {
             const FIELDS: &[(&str, Kind)] = &[$((stringify!($field), kind!($kind))),*];
             static METADATA: [u8; event_metadata_size($name, FIELDS)] =

@@ -8,11 +8,7 @@ use crate::{
     gate::{Gate, units},
     kmdf::spin_lock::SpinLock,
     memory::Shared,
-    nt::{
-        self,
-        event::Event,
-        thread::{self, Thread},
-    },
+    nt::{self, event::Event, thread::Thread},
     operation::Operation,
     pending::Pending,
     sspi::{Completed, Polled, Watcher},

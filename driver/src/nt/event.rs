@@ -84,11 +84,6 @@ impl Event {
         unsafe { KeSetEvent(self.raw.get().cast(), 0, NO) };
     }
 
-    /// Waits until it is set. IRQL: PASSIVE_LEVEL. Only unload calls this.
-    pub fn wait(self: Pin<&Self>) {
-        wait(self.raw.get().cast());
-    }
-
     /// Waits until it is set, or until so many units of 100 ns have passed. True if it is set. IRQL:
     /// PASSIVE_LEVEL. Only the watch's idle loop and unload call this.
     pub fn wait_for(self: Pin<&Self>, time: u64) -> bool {

@@ -1,6 +1,5 @@
 //! The two handshake functions, which differ in little but their flags.
 
-use super::FirstCall;
 use core::ptr;
 use tlsgate_protocol::{Role, payload::credential as flag};
 use wdk_sys::{
@@ -22,7 +21,7 @@ pub struct HandshakeArguments {
     pub credential: *mut SecHandle,
     /// `phContext`: null until there is one.
     pub context: PCtxtHandle,
-    /// `pszTargetName`, a client's: [`FirstCall::target`], null after the first call.
+    /// `pszTargetName`, a client's: [`FirstCall::target`](super::FirstCall::target), null after the first call.
     pub target: *mut UNICODE_STRING,
     /// `phNewContext`.
     pub new_context: PCtxtHandle,

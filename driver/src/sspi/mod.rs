@@ -24,9 +24,7 @@ mod remote_certificates;
 pub mod schannel;
 mod security_context;
 
-pub use async_context::{
-    Armed, AsyncContext, Completed, Issued, Lent, Polled, Ready, Watcher, When,
-};
+pub use async_context::{AsyncContext, Completed, Issued, Lent, Polled, Ready, Watcher, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
 pub use handshake::{HandshakeArguments, requirements};

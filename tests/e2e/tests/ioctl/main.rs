@@ -6,9 +6,11 @@
 mod cancel;
 mod exports;
 mod faults;
+mod identity;
 mod input;
 mod load;
 mod probe;
+mod records;
 mod trace;
 mod vanish;
 mod wrong_driver;

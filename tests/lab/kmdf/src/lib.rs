@@ -33,6 +33,8 @@ mod life;
 mod sddl;
 
 #[cfg(windows)]
+mod account;
+#[cfg(windows)]
 mod attributes;
 #[cfg(windows)]
 mod bind;

@@ -5,6 +5,7 @@
 //! References are counted.
 
 use crate::{
+    account::AccountNumber,
     control,
     ffi::{In, Out},
     layout::NtStatus,
@@ -15,7 +16,7 @@ use crate::{
 use std::{
     cell::Cell,
     collections::HashMap,
-    sync::{LazyLock, Mutex, PoisonError, RwLock},
+    sync::{LazyLock, Mutex},
 };
 use tlsgate_lab_control::kmdf::{self, Account};
 use windows_sys::Win32::Foundation::{STATUS_BAD_IMPERSONATION_LEVEL, STATUS_SUCCESS};
@@ -41,12 +42,12 @@ impl Token {
     const NONE: Self = Self(0);
 
     fn new(process: u32, account: AccountNumber, level: u8) -> Self {
-        let account = u64::from(account.0) << ACCOUNT_SHIFT;
+        let account = u64::from(u8::from(account)) << ACCOUNT_SHIFT;
         Self(MARK | account | u64::from(process) << 8 | u64::from(level))
     }
 
     fn account(self) -> AccountNumber {
-        AccountNumber(self.0.to_le_bytes()[5])
+        AccountNumber::from(self.0.to_le_bytes()[5])
     }
 
     fn process(self) -> u32 {
@@ -64,34 +65,6 @@ impl Token {
         address as u64 & MARK == MARK && references_of(Self(address as u64)) > 0
     }
 }
-
-/// An account, by its place in a list.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct AccountNumber(u8);
-
-impl AccountNumber {
-    const SYSTEM: Self = Self(0);
-
-    fn of(account: &Account) -> Self {
-        let mut accounts = ACCOUNTS.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = accounts.iter().position(|other| other == account) {
-            return Self(u8::try_from(place).unwrap_or_default());
-        }
-        let Ok(place) = u8::try_from(accounts.len()) else {
-            stop!("no-control", "more than 256 accounts");
-        };
-        accounts.push(account.clone());
-        Self(place)
-    }
-
-    fn account(self) -> Account {
-        let accounts = ACCOUNTS.read().unwrap_or_else(PoisonError::into_inner);
-        accounts[usize::from(self.0)].clone()
-    }
-}
-
-static ACCOUNTS: LazyLock<RwLock<Vec<Account>>> =
-    LazyLock::new(|| RwLock::new(vec![Account::System]));
 
 /// Who issued a request.
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@ NTKERNELAPI KIRQL NTAPI KeGetCurrentIrql(VOID);
 /* wdm.h, from Windows 8: system time with sub-tick precision. */
 NTKERNELAPI VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime);
 
-/* wdm.h, from Windows 8.1: interrupt time with sub-tick precision. */
+/* wdm.h, from Windows 8.1: interrupt time with sub-tick precision, with the time that the machine slept. */
 NTKERNELAPI ULONG64 NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp);
 
 #endif

@@ -10,12 +10,49 @@ use tlsgate_client::{
     Device, Thumbprint,
     protocol::{DEVICE_PATH, Ioctl, NtStatus, SecurityStatus, payload::AcquireReply},
 };
-use tlsgate_lab_control::kmdf::Caller;
+use tlsgate_lab_control::kmdf::{Account, Caller};
 
 /// Names and tokens.
 pub async fn all(bench: &mut Bench) -> Result<()> {
     names(bench).await?;
+    accounts(bench).await?;
     tokens(bench).await
+}
+
+/// The device's security descriptor: SYSTEM and Administrators only.
+async fn accounts(bench: &mut Bench) -> Result<()> {
+    let denials = bench.lab.report()?.denials;
+    for (count, account) in [Account::User("eve".into()), Account::Service("web".into())]
+        .into_iter()
+        .enumerate()
+    {
+        let who = format!("{account:?}");
+        bench
+            .lab
+            .kmdf(|switches| switches.account.clone_from(&account))?;
+        match Device::open_path(DEVICE_PATH, true) {
+            Err(error) => ensure!(
+                error.kind() == io::ErrorKind::PermissionDenied,
+                "{who}: {error}"
+            ),
+            // As above, the program is not told.
+            Ok(device) => {
+                let query = send(&device, &raw::query(Ioctl::QueryVersion));
+                refused(query, NtStatus::STATUS_ACCESS_DENIED, &who).await?;
+            }
+        }
+        let report = bench.lab.report()?;
+        ensure!(report.denials == denials + count as u64 + 1, "{report:?}");
+        ensure!(report.files == 1, "the driver has seen {who}: {report:?}");
+    }
+    for account in [Account::System, Account::Administrator] {
+        let who = format!("{account:?}");
+        bench.lab.kmdf(|switches| switches.account = account)?;
+        let device = Device::open()?;
+        let query = within(send(&device, &raw::query(Ioctl::QueryVersion))).await?;
+        ensure!(query.is_ok(), "{who}: {query:?}");
+    }
+    Ok(())
 }
 
 async fn names(bench: &mut Bench) -> Result<()> {
