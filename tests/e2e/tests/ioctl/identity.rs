@@ -42,11 +42,7 @@ fn a_bad_sddl_fails_the_start_with_an_event() -> Result<()> {
     let lab = lab()?;
     let long = format!("D:P{}", "(A;;GA;;;SY)".repeat(50));
     let cases = [
-        (
-            Parameter::Text("D:P(A;;GA;;;SY"),
-            "Sddl refused",
-            INVALID,
-        ),
+        (Parameter::Text("D:P(A;;GA;;;SY"), "Sddl refused", INVALID),
         (
             // Everyone.
             Parameter::Text("D:P(A;;GA;;;WD)"),
@@ -54,7 +50,11 @@ fn a_bad_sddl_fails_the_start_with_an_event() -> Result<()> {
             INVALID,
         ),
         (Parameter::Number(1), "Sddl unreadable", MISMATCH),
-        (Parameter::Raw(1, &[0x44, 0, 0x3A]), "Sddl unreadable", MISMATCH),
+        (
+            Parameter::Raw(1, &[0x44, 0, 0x3A]),
+            "Sddl unreadable",
+            MISMATCH,
+        ),
         // STATUS_BUFFER_OVERFLOW
         (Parameter::Text(&long), "Sddl unreadable", 0x8000_0005),
     ];
