@@ -166,7 +166,7 @@ fn existing_certificate(machine: &Machine) -> Result<Option<String>> {
     let subject = format!("CN={NAME}");
     Ok(list
         .lines()
-        .find(|line| line.contains(&subject))
+        .find(|line| line.contains(&subject) && !line.contains("no key"))
         .and_then(|line| line.split_whitespace().next())
         .map(str::to_owned))
 }

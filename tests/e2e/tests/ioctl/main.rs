@@ -4,6 +4,7 @@
 //! run; the tests here set the stage, and end with the driver's unload, where leaks show.
 
 mod cancel;
+mod deadlines;
 mod exports;
 mod faults;
 mod identity;

@@ -182,15 +182,15 @@ fn sessions_are_resumed_by_the_same_credential() -> Result<()> {
     })
 }
 
-/// OpenSSL sends two tickets right after the handshake; each is a leg of its own.
+/// OpenSSL sends two tickets right after a handshake that is not resumed; each is a leg of its own.
 #[test]
 fn tickets_and_key_updates_of_the_server_lose_no_data() -> Result<()> {
     each_completion_alone("post-handshake messages", |lab| {
         let pki = Pki::of(lab)?;
         let identity = pki.trusted.issue(NAME, Kind::Ecdsa, Purpose::Server)?;
         let server = OpensslServer::new(SslVersion::TLS1_3, &identity, |_| Ok(()))?;
-        let forward = Forward::start(lab, server.address()?, &NAMED)?;
         for kind in [KeyUpdate::NotRequested, KeyUpdate::Requested] {
+            let forward = Forward::start(lab, server.address()?, &NAMED)?;
             let before = legs(lab)?;
             let mut met = server.meet(&forward)?;
             exchange(&mut met, 100)?;
@@ -205,8 +205,9 @@ fn tickets_and_key_updates_of_the_server_lose_no_data() -> Result<()> {
             let updates = legs(lab)? - before;
             ensure!(updates >= 5, "{updates} legs for five KeyUpdates");
             ends_clean(met, &forward)?;
+            forward.stop()?;
         }
-        forward.stop()
+        Ok(())
     })
 }
 

@@ -81,7 +81,7 @@ fn gnutls_is_talked_to_and_its_sessions_are_resumed() -> Result<()> {
                     ])
                     .context(version)?;
                 let said = server.program.line_with("Description: ")?;
-                ensure!(said.contains(&format!("(TLS{version})")), "{said}");
+                ensure!(said.contains(&format!("(TLS{version}")), "{said}");
                 echo(&mut plain)?;
                 end(plain, &forward)?;
             }
@@ -114,7 +114,7 @@ fn gnutls_gets_the_client_certificate_that_it_demands() -> Result<()> {
             let forward = Forward::start(lab, server.address, &wish)?;
             let mut plain = forward.dial()?;
             forward.facts()?.are(&[("session", "established")])?;
-            let said = server.program.line_with("subject ")?;
+            let said = server.program.line_with("Subject: ")?;
             ensure!(said.contains("CN=client.test"), "{version}: {said}");
             echo(&mut plain)?;
             end(plain, &forward)?;

@@ -94,6 +94,7 @@ pub async fn all(bench: &Bench) -> Result<()> {
 fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
     vec![
         raw::accept_next(id, hello),
+        raw::connect_next(id, hello),
         raw::session(Ioctl::QuerySession, id),
         raw::record(Ioctl::Seal, id, b"data"),
         raw::record(Ioctl::Unseal, id, b"data"),
@@ -103,5 +104,9 @@ fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
 }
 
 fn of_credential(id: CredentialId, hello: &[u8]) -> Vec<Request> {
-    vec![raw::accept_new(id, hello), raw::release(id)]
+    vec![
+        raw::accept_new(id, hello),
+        raw::connect_new(id, "localhost"),
+        raw::release(id),
+    ]
 }

@@ -11,6 +11,8 @@ mod cancel;
 #[cfg(windows)]
 mod crowd;
 #[cfg(windows)]
+mod deadlines;
+#[cfg(windows)]
 mod faults;
 #[cfg(windows)]
 mod garbage;

@@ -1,17 +1,20 @@
 //! Requests of wrong length, version or content: each gets its documented status, nothing changes.
 
 use crate::{
-    bench::{Bench, refused},
+    bench::{Bench, refused, within},
     raw::{self, Request},
     tls,
 };
 use anyhow::{Result, ensure};
 use std::mem::offset_of;
-use tlsgate_client::protocol::{
-    CredentialId, Ioctl, NtStatus, SessionId, limits,
-    payload::{
-        AcceptRequest, AcquireRequest, CertificateReference, RecordRequest, ReleaseRequest,
-        RequestHead, SessionRequest, credential, role,
+use tlsgate_client::{
+    CredentialOptions,
+    protocol::{
+        CredentialId, Ioctl, NtStatus, SessionId, limits,
+        payload::{
+            AcceptRequest, AcquireRequest, CertificateReference, ConnectRequest, RecordRequest,
+            ReleaseRequest, RequestHead, SessionRequest, credential, role,
+        },
     },
 };
 
@@ -28,6 +31,7 @@ const TOO_SMALL: NtStatus = NtStatus::STATUS_BUFFER_TOO_SMALL;
 /// Every IOCTL, each wrong in every way there is.
 pub async fn all(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
+    let client = within(bench.driver.acquire(&CredentialOptions::client())).await??;
     let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
     let before = bench.quiet(0).await?;
     let good = [
@@ -37,6 +41,8 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         raw::release(credential),
         raw::accept_new(credential, &tls::hello()?),
         raw::accept_next(session, b"data"),
+        raw::connect_new(client, "localhost"),
+        raw::connect_next(session, b"data"),
         raw::session(Ioctl::QuerySession, session),
         raw::session(Ioctl::Shutdown, session),
         raw::session(Ioctl::CloseSession, session),
@@ -48,7 +54,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         heads(bench, request).await?;
         rooms(bench, request).await?;
     }
-    for (what, request) in fields(bench, credential, session)? {
+    for (what, request) in fields(bench, credential, client, session)? {
         refused(bench.issue(&request), INVALID, what).await?;
     }
     // The tokens of refused acquisitions go a moment after the replies.
@@ -58,6 +64,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
     tls::talk(&bench.driver, session, &mut peer).await?;
     bench.driver.close(session).await?;
     bench.driver.release(credential).await?;
+    bench.driver.release(client).await?;
     bench.whole_handshake().await
 }
 
@@ -116,6 +123,7 @@ async fn rooms(bench: &Bench, good: &Request) -> Result<()> {
 fn fields(
     bench: &Bench,
     credential: CredentialId,
+    client: CredentialId,
     session: SessionId,
 ) -> Result<Vec<(&'static str, Request)>> {
     let mut all = in_acquire(&raw::acquire(bench.thumbprint, "MY"));
@@ -123,6 +131,11 @@ fn fields(
         &raw::accept_new(credential, &tls::hello()?),
         &raw::accept_next(session, b"data"),
     ));
+    all.extend(in_connect(
+        &raw::connect_new(client, "localhost"),
+        &raw::connect_next(session, b"data"),
+    ));
+    all.extend(on_the_wrong_side(credential, client, session)?);
     all.extend(in_the_rest(credential, session));
     Ok(all)
 }
@@ -219,6 +232,72 @@ fn in_accept(first: &Request, later: &Request) -> Vec<(&'static str, Request)> {
             number(&number(later, alpn_length, 4), input_length, 0),
         ),
     ]
+}
+
+fn in_connect(first: &Request, later: &Request) -> Vec<(&'static str, Request)> {
+    let number = |good, offset, value: u32| with(good, offset, &value.to_le_bytes());
+    let name_length = offset_of!(ConnectRequest, server_name_length);
+    let input_length = offset_of!(ConnectRequest, input_length);
+    let name = size_of::<ConnectRequest>();
+    let alpn = name + "localhost".len();
+    let mut spoken = number(first, input_length, 1);
+    spoken.input.push(0);
+    vec![
+        (
+            "neither session nor credential",
+            with(first, offset_of!(ConnectRequest, credential), &[0; 8]),
+        ),
+        (
+            "session and credential",
+            with(first, offset_of!(ConnectRequest, session), &[1; 8]),
+        ),
+        ("input before the server has spoken", spoken),
+        ("a name with a zero", with(first, name, &[0])),
+        ("a name with a space", with(first, name + 3, b" ")),
+        (
+            "too long a name",
+            number(first, name_length, more_than(limits::MAX_SERVER_NAME)),
+        ),
+        ("an ALPN name beyond the list", with(first, alpn, &[3])),
+        (
+            "too much input",
+            number(later, input_length, more_than(limits::MAX_INPUT)),
+        ),
+        (
+            "a name on a later leg",
+            number(&number(later, name_length, 4), input_length, 0),
+        ),
+        (
+            "a time-out on a later leg",
+            number(later, offset_of!(ConnectRequest, timeout_ms), 1),
+        ),
+    ]
+}
+
+/// What is well formed, but of the other role.
+fn on_the_wrong_side(
+    server: CredentialId,
+    client: CredentialId,
+    session: SessionId,
+) -> Result<Vec<(&'static str, Request)>> {
+    Ok(vec![
+        (
+            "ACCEPT with a client's credential",
+            raw::accept_new(client, &tls::hello()?),
+        ),
+        (
+            "CONNECT with a server's credential",
+            raw::connect_new(server, "localhost"),
+        ),
+        (
+            "CONNECT of a server's session",
+            raw::connect_next(session, b"data"),
+        ),
+        (
+            "a client that checks names without a name",
+            raw::connect_new(client, ""),
+        ),
+    ])
 }
 
 fn in_the_rest(credential: CredentialId, session: SessionId) -> Vec<(&'static str, Request)> {

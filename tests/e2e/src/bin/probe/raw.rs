@@ -7,8 +7,9 @@ use tlsgate_client::{
         CredentialId, Ioctl, SessionId, limits,
         payload::{
             AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply,
-            LegReply, RecordReply, RecordRequest, ReleaseReply, ReleaseRequest, RequestHead,
-            SessionReply, SessionRequest, StatisticsReply, VersionReply, role, store_scope,
+            ConnectRequest, LegReply, RecordReply, RecordRequest, ReleaseReply, ReleaseRequest,
+            RequestHead, SessionReply, SessionRequest, StatisticsReply, VersionReply, role,
+            store_scope,
         },
     },
 };
@@ -101,6 +102,30 @@ fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
     };
     let behind = [alpn, input].concat();
     request(Ioctl::Accept, &head, &behind, limits::LARGEST_REPLY)
+}
+
+/// CONNECT for a new session, to the server of this name, with the ALPN list `h2`.
+pub fn connect_new(credential: CredentialId, server_name: &str) -> Request {
+    connect(0, credential.get(), server_name, b"\x02h2", b"")
+}
+
+/// CONNECT for a session that exists.
+pub fn connect_next(session: SessionId, input: &[u8]) -> Request {
+    connect(session.get(), 0, "", b"", input)
+}
+
+fn connect(session: u64, credential: u64, name: &str, alpn: &[u8], input: &[u8]) -> Request {
+    let head = ConnectRequest {
+        head: RequestHead::default(),
+        session,
+        credential,
+        server_name_length: length(name.len()),
+        alpn_length: length(alpn.len()),
+        input_length: length(input.len()),
+        timeout_ms: 0,
+    };
+    let behind = [name.as_bytes(), alpn, input].concat();
+    request(Ioctl::Connect, &head, &behind, limits::LARGEST_REPLY)
 }
 
 /// QUERY_SESSION, SHUTDOWN or CLOSE_SESSION.

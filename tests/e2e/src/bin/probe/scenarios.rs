@@ -1,8 +1,8 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, faults, garbage, ids, malformed, memory, opening, race, records,
-    states, vanish, wrong,
+    bench::Bench, cancel, crowd, deadlines, faults, garbage, ids, malformed, memory, opening, race,
+    records, states, vanish, wrong,
 };
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -60,6 +60,8 @@ enum Scenario {
     Cycles,
     /// One handshake.
     Handshake,
+    /// Requests that are not done in their time.
+    Deadlines,
     /// Calls that ksecdd refuses or fails.
     Refusals,
     /// The ways ksecdd may call back.
@@ -104,6 +106,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Opening => opening::all(&mut bench).await?,
         Scenario::Crowd => crowd::all(&mut bench).await?,
         Scenario::Cycles => crowd::cycles(&mut bench).await?,
+        Scenario::Deadlines => deadlines::all(&mut bench).await?,
         Scenario::Handshake => bench.whole_handshake().await?,
         Scenario::Refusals => faults::refusals(&mut bench).await?,
         Scenario::Callbacks => faults::callbacks(&mut bench).await?,

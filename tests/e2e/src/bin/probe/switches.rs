@@ -1,7 +1,7 @@
 //! The stand-ins' switches and counts, from the machine's side.
 
 use anyhow::{Result, bail};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 use tlsgate_lab_control::{
     FOLDER, Remote,
     kmdf::{self, Report},
@@ -64,6 +64,16 @@ impl StandIns {
             ksecdd::Answer::State(state) => Ok(state),
             other => bail!("not the state: {other:?}"),
         }
+    }
+
+    /// Lets time pass at once.
+    pub fn advance_time(&mut self, time: Duration) -> Result<()> {
+        kmdf::advance_time(&mut self.kmdf, u64::try_from(time.as_millis())?)
+    }
+
+    /// Lets the machine have slept.
+    pub fn sleep(&mut self, time: Duration) -> Result<()> {
+        kmdf::sleep(&mut self.kmdf, u64::try_from(time.as_millis())?)
     }
 
     /// What is alive in the framework.
