@@ -92,9 +92,9 @@ settings! {
         "Operations that exist at a time, one in reserve for each session and credential included.";
     operations_per_handle "OperationsPerHandle" = 131_072 in 16..=4_194_304,
         "The same for a handle.";
-    orphans "Orphans" = 16_384 in 1..=1_048_576,
+    orphans "Orphans" = 192 in 1..=1_048_576,
         "Operations inside ksecdd whose request has been given up, in all.";
-    orphans_per_handle "OrphansPerHandle" = 4_096 in 1..=1_048_576,
+    orphans_per_handle "OrphansPerHandle" = 128 in 1..=1_048_576,
         "The same for a handle.";
     input_mib "InputMiB" = 512 in 1..=65_536,
         "Waiting input in all, in MiB of nonpaged pool.";
@@ -107,9 +107,9 @@ settings! {
     handles "Handles" = 4_096 in 1..=65_536,
         "Open handles.";
     handshake_ms "HandshakeTimeoutMs" = 30_000 in 100..=3_600_000,
-        "Time a handshake may take if its caller does not say, in milliseconds.";
+        "Time a handshake, or acquiring a credential, may take if its caller does not say, in milliseconds.";
     handshake_most_ms "HandshakeTimeoutMostMs" = 300_000 in 100..=3_600_000,
-        "The longest such time a caller may ask for, in milliseconds.";
+        "The longest such time a caller may ask for, and the time a closing request waits, in milliseconds.";
     slow_ms "SlowLegMs" = 5_000 in 1..=3_600_000,
         "From then on a leg inside ksecdd is reported as slow, in milliseconds.";
     lost_callback_ms "LostCallbackMs" = 2_000 in 100..=3_600_000,
@@ -180,6 +180,8 @@ impl Settings {
             ("CredentialsPerHandle", "Credentials"),
             ("PendingRequestsPerHandle", "PendingRequests"),
             ("OperationsPerHandle", "Operations"),
+            ("Orphans", "LegsInside"),
+            ("OrphansPerHandle", "LegsInsidePerHandle"),
             ("OrphansPerHandle", "Orphans"),
             ("InputMiBPerHandle", "InputMiB"),
             ("LegsInsidePerHandle", "LegsInside"),
