@@ -219,7 +219,13 @@ impl Settings {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{collections::HashSet, string::String, vec, vec::Vec};
+    use std::{
+        collections::HashSet,
+        format,
+        string::{String, ToString as _},
+        vec,
+        vec::Vec,
+    };
 
     #[test]
     fn every_setting_has_a_name_of_its_own_and_can_be_set_to_its_bounds() {
@@ -243,6 +249,35 @@ mod tests {
             Settings::default().apply("NoSuch", 1),
             Err(Ignored::Unknown)
         );
+    }
+
+    #[test]
+    fn the_readme_has_every_setting() {
+        let readme = include_str!("../../../README.md");
+        for setting in TABLE {
+            let row = format!(
+                "| {} | {} | {} to {} | {} |",
+                setting.name,
+                grouped(setting.default),
+                grouped(setting.least),
+                grouped(setting.most),
+                setting.meaning
+            );
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
+    }
+
+    /// With commas between groups of three digits.
+    fn grouped(number: u32) -> String {
+        let digits = number.to_string();
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index) % 3 == 0 {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
     }
 
     #[test]
