@@ -11,6 +11,7 @@ mod layout;
 mod libraries;
 mod manifests;
 mod process;
+mod readme;
 mod setup;
 mod step;
 mod test;
