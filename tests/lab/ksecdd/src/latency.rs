@@ -46,13 +46,8 @@ impl Sampler {
             }
             Latency::HeavyTail { least, most, .. } => {
                 let factor = self.unit().powf(-1.0 / TAIL);
-                let longest = Duration::from_micros(most);
-                // A factor beyond all bounds must not overflow.
-                let bound =
-                    longest.as_secs_f64() / Duration::from_micros(least.max(1)).as_secs_f64();
-                Duration::from_micros(least)
-                    .mul_f64(factor.min(bound))
-                    .min(longest)
+                let [least, most] = [least.max(1), most].map(Duration::from_micros);
+                least.mul_f64(factor.min(most.div_duration_f64(least)))
             }
         }
     }

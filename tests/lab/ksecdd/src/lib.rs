@@ -8,10 +8,12 @@
 //! * `exports`: the C functions of `ksecdd.sys`, and `windows`: the machine under test
 //! * `calls`: what each function does
 //! * `ksecdd`: what is alive, how it behaves; `issue`: how an asynchronous call runs
-//! * `async_context`, `credential`, `context`: what handles stand for
+//! * `async_context`, `credential`, `context`: what handles stand for; `asked`, `credential_flags`:
+//!   what a driver asks for when it acquires a credential
 //! * `buffers`, `protocols`, `memory`: the caller's buffers, what is in them, and the
 //!   caller's memory
-//! * `handles`, `workers`, `machine`, `control`, `key_blob`, `rules`: what these need
+//! * `handles`, `workers`, `latency`, `machine`, `files`, `control`, `key_blob`, `rules`: what these
+//!   need
 //! * `tls`: TLS itself, without pointers, handles and threads
 //!
 //! On other systems than Windows only its tests are built.
@@ -27,6 +29,7 @@ mod credential;
 mod credential_flags;
 #[cfg(windows)]
 mod exports;
+mod files;
 mod handles;
 #[cfg(all(test, not(windows)))]
 mod identities;

@@ -1,13 +1,14 @@
 //! Certificates and their private keys, from the system's stores.
 
-use super::files;
 use crate::{
+    files::Files,
     key_blob,
     machine::{Key, Wanted},
     tls::{config::Identity, judge::hexadecimal},
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::{ffi::c_void, mem::MaybeUninit, ptr, slice};
+use std::{ffi::c_void, mem::MaybeUninit, path::Path, ptr, slice};
+use tlsgate_lab_control::FOLDER;
 use windows_sys::Win32::Security::Cryptography::{
     AT_KEYEXCHANGE, AT_SIGNATURE, CERT_CONTEXT, CERT_FIND_SHA1_HASH, CERT_KEY_PROV_INFO_PROP_ID,
     CERT_STORE_OPEN_EXISTING_FLAG, CERT_STORE_PROV_SYSTEM_W, CERT_STORE_READONLY_FLAG,
@@ -23,25 +24,25 @@ use windows_sys::Win32::Security::Cryptography::{
 pub fn key(wanted: &Wanted) -> Option<Key> {
     let store = Store::open(&wanted.store, wanted.of_machine)?;
     let certificate = store.find(&wanted.thumbprint)?;
-    let thumbprint = hexadecimal(&wanted.thumbprint);
-    let key = if let Some(key) = files::private_key(&thumbprint) {
+    let (thumbprint, files) = (hexadecimal(&wanted.thumbprint), Files(Path::new(FOLDER)));
+    let key = if let Some(key) = files.private_key(&thumbprint) {
         key
     } else {
         let blob = certificate.key_blob(wanted.of_machine)?;
         PrivateKeyDer::Pkcs1(key_blob::to_pkcs1(&blob)?)
     };
     let mut chain = vec![certificate.der()];
-    chain.extend(files::issuers(&thumbprint));
+    chain.extend(files.issuers(&thumbprint));
     Some(Key {
         identity: Identity { chain, key },
-        given_to: files::accounts(&thumbprint),
+        given_to: files.accounts(&thumbprint),
     })
 }
 
 /// The machine's trusted roots: the system's, and those that were placed as files.
 pub fn roots() -> Vec<CertificateDer<'static>> {
     let mut roots = Store::open("ROOT", true).map_or_else(Vec::new, |store| store.certificates());
-    roots.extend(files::roots());
+    roots.extend(Files(Path::new(FOLDER)).roots());
     roots
 }
 

@@ -2,5 +2,4 @@
 
 pub mod attach;
 pub mod certificate_store;
-pub mod files;
 pub mod kernel;
