@@ -482,7 +482,9 @@ pub mod outcome {
     pub const DATA: u32 = 1;
     /// The next record is not whole yet; nothing of it was consumed.
     pub const NEED_MORE: u32 = 2;
-    /// A post-handshake message: the `token` bytes must go to ACCEPT or CONNECT next.
+    /// A post-handshake message: the `token` bytes must go to ACCEPT or CONNECT next. From SEAL and
+    /// SHUTDOWN, without a token: UNSEAL has met such a message meanwhile, and nothing is sealed before
+    /// that leg; what was not consumed is to be sent again after it.
     pub const RENEGOTIATE: u32 = 3;
     /// The peer closed the session (close_notify).
     pub const PEER_CLOSED: u32 = 4;

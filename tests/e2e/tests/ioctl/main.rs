@@ -9,6 +9,7 @@ mod faults;
 mod input;
 mod load;
 mod probe;
+mod records;
 mod trace;
 mod vanish;
 mod wrong_driver;

@@ -27,6 +27,8 @@ mod race;
 #[cfg(windows)]
 mod raw;
 #[cfg(windows)]
+mod records;
+#[cfg(windows)]
 mod scenarios;
 #[cfg(windows)]
 mod states;

@@ -1,8 +1,8 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, faults, garbage, ids, malformed, memory, opening, race, states,
-    vanish, wrong,
+    bench::Bench, cancel, crowd, faults, garbage, ids, malformed, memory, opening, race, records,
+    states, vanish, wrong,
 };
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -50,6 +50,8 @@ enum Scenario {
     Ids,
     /// Requests that the session's state does not allow.
     States,
+    /// Many records a call.
+    Records,
     /// Opening with a name, and acquiring with weak tokens.
     Opening,
     /// A thousand legs inside ksecdd.
@@ -98,6 +100,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Garbage => garbage::all(&bench).await?,
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,
+        Scenario::Records => records::all(&bench).await?,
         Scenario::Opening => opening::all(&mut bench).await?,
         Scenario::Crowd => crowd::all(&mut bench).await?,
         Scenario::Cycles => crowd::cycles(&mut bench).await?,

@@ -24,7 +24,9 @@ impl Peer {
     /// A client that has not said anything.
     pub fn new() -> Result<Self> {
         let name = ServerName::try_from("localhost")?;
-        Ok(Self(ClientConnection::new(Arc::clone(&CONFIG), name)?))
+        let mut connection = ClientConnection::new(Arc::clone(&CONFIG), name)?;
+        connection.set_buffer_limit(None);
+        Ok(Self(connection))
     }
 
     /// What it says.
@@ -43,6 +45,39 @@ impl Peer {
             self.0.process_new_packets()?;
         }
         Ok(())
+    }
+}
+
+impl Peer {
+    /// The records of so much data.
+    pub fn say(&mut self, data: &[u8]) -> Result<Vec<u8>> {
+        self.0.writer().write_all(data)?;
+        self.take()
+    }
+
+    /// The data of so many records.
+    pub fn hear(&mut self, mut bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut data = Vec::new();
+        while !bytes.is_empty() {
+            self.0.read_tls(&mut bytes)?;
+            let state = self.0.process_new_packets()?;
+            let had = data.len();
+            data.resize(had + state.plaintext_bytes_to_read(), 0);
+            self.0.reader().read_exact(&mut data[had..])?;
+        }
+        Ok(data)
+    }
+
+    /// The record of a `KeyUpdate`; what is said later has new keys.
+    pub fn update_keys(&mut self) -> Result<Vec<u8>> {
+        self.0.refresh_traffic_keys()?;
+        self.take()
+    }
+
+    /// `close_notify`.
+    pub fn say_goodbye(&mut self) -> Result<Vec<u8>> {
+        self.0.send_close_notify();
+        self.take()
     }
 }
 
