@@ -29,6 +29,19 @@ pub enum Question {
     Switches,
     /// Set it: answered by [`Answer::Switches`].
     Set(Switches),
+    /// Let time pass at once: both interrupt times advance, and timers and relative time-outs that end
+    /// within become due. Answered by [`Answer::Time`].
+    AdvanceTime {
+        /// How much, in milliseconds.
+        milliseconds: u64,
+    },
+    /// Let the machine have slept: interrupt time advances, unbiased interrupt time does not, nor do timers
+    /// and relative time-outs (as of Windows 8, say the pages of `KeWaitForSingleObject` and
+    /// `KeSetTimer`). Answered by [`Answer::Time`].
+    Sleep {
+        /// How long, in milliseconds.
+        milliseconds: u64,
+    },
     /// The events of the driver that were recorded after the one of this number (0: all): answered by
     /// [`Answer::Events`].
     Events {
@@ -44,6 +57,13 @@ pub enum Answer {
     Report(Report),
     /// To [`Question::Switches`] and [`Question::Set`].
     Switches(Switches),
+    /// To [`Question::AdvanceTime`] and [`Question::Sleep`]: what it is now, in units of 100 ns.
+    Time {
+        /// Interrupt time.
+        interrupt: u64,
+        /// Unbiased interrupt time.
+        unbiased: u64,
+    },
     /// To [`Question::Events`]: in order. The oldest are gone when there were very many.
     Events(Vec<Event>),
 }
@@ -275,5 +295,29 @@ pub fn events(remote: &mut Remote, after: u64) -> Result<Vec<Event>> {
     match remote.ask(&Question::Events { after })? {
         Answer::Events(events) => Ok(events),
         other => bail!("not the events: {other:?}"),
+    }
+}
+
+/// Lets so many milliseconds pass at once.
+///
+/// # Errors
+///
+/// It went away.
+pub fn advance_time(remote: &mut Remote, milliseconds: u64) -> Result<()> {
+    match remote.ask(&Question::AdvanceTime { milliseconds })? {
+        Answer::Time { .. } => Ok(()),
+        other => bail!("not the time: {other:?}"),
+    }
+}
+
+/// Lets the machine have slept for so many milliseconds.
+///
+/// # Errors
+///
+/// It went away.
+pub fn sleep(remote: &mut Remote, milliseconds: u64) -> Result<()> {
+    match remote.ask(&Question::Sleep { milliseconds })? {
+        Answer::Time { .. } => Ok(()),
+        other => bail!("not the time: {other:?}"),
     }
 }

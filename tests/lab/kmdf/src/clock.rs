@@ -1,7 +1,13 @@
 //! Time, processors, and whose code an address is.
 
-use crate::ffi::Out;
-use std::{sync::LazyLock, time::Instant};
+use crate::{ffi::Out, timer, wait};
+use std::{
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
 use windows_sys::Win32::System::WindowsProgramming::QueryUnbiasedInterruptTime;
 
 #[link(name = "ntdll.dll", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -9,18 +15,44 @@ unsafe extern "system" {
     fn RtlPcToFileHeader(address: usize, base: *mut usize) -> usize;
 }
 
+/// Units of interrupt time, 100 ns, in a millisecond.
+const MILLISECOND: u64 = 10_000;
+
+/// What tests have let pass, and let be slept; in units of 100 ns.
+static ADVANCED: AtomicU64 = AtomicU64::new(0);
+static SLEPT: AtomicU64 = AtomicU64::new(0);
+
+/// Lets time pass at once: whatever becomes due within is due.
+pub fn advance(milliseconds: u64) {
+    ADVANCED.fetch_add(milliseconds.saturating_mul(MILLISECOND), Ordering::AcqRel);
+    wait::time_has_passed();
+    timer::time_has_passed();
+}
+
+/// Lets the machine have slept.
+pub fn sleep(milliseconds: u64) {
+    SLEPT.fetch_add(milliseconds.saturating_mul(MILLISECOND), Ordering::AcqRel);
+}
+
 /// `KeQueryUnbiasedInterruptTime`: 100 ns units, without the time that the machine slept.
 pub fn unbiased() -> u64 {
     let mut time = 0;
     // SAFETY: the result has its place; the function fails for a NULL only.
     unsafe { QueryUnbiasedInterruptTime(&raw mut time) };
-    time
+    time + ADVANCED.load(Ordering::Acquire)
 }
 
-/// `KeQueryInterruptTimePrecise`: 100 ns units, and the performance counter that it was made of.
-pub fn precise(counter: Out<u64>) -> u64 {
+/// `KeQueryInterruptTime`: the same with the time that the machine slept.
+pub fn interrupt() -> u64 {
+    unbiased() + SLEPT.load(Ordering::Acquire)
+}
+
+/// `KeQueryInterruptTimePrecise`: finer, with the time that the machine slept; and the performance counter that it was made of.
+pub fn interrupt_precise(counter: Out<u64>) -> u64 {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    let time = u64::try_from(START.elapsed().as_nanos() / 100).unwrap_or(u64::MAX);
+    let elapsed = u64::try_from(START.elapsed().as_nanos() / 100).unwrap_or(u64::MAX);
+    let passed = ADVANCED.load(Ordering::Acquire) + SLEPT.load(Ordering::Acquire);
+    let time = elapsed.saturating_add(passed);
     counter.set(time);
     time
 }

@@ -1,7 +1,7 @@
 //! The stand-in's side of the tests' questions.
 
 use crate::{
-    bind, dispatch, etw, file,
+    bind, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
     object, pool, reference, request,
@@ -75,7 +75,24 @@ fn answer(question: Question) -> Answer {
             etw::listen(wanted.trace);
             Answer::Switches(wanted)
         }
+        Question::AdvanceTime { milliseconds } => {
+            clock::advance(milliseconds);
+            time()
+        }
+        Question::Sleep { milliseconds } => {
+            clock::sleep(milliseconds);
+            time()
+        }
         Question::Events { after } => Answer::Events(etw::events(after)),
+    }
+}
+
+fn time() -> Answer {
+    // In this order the difference is never too small.
+    let unbiased = clock::unbiased();
+    Answer::Time {
+        interrupt: clock::interrupt(),
+        unbiased,
     }
 }
 

@@ -68,7 +68,9 @@ pub fn replacement(name: &str) -> Option<usize> {
         KeGetCurrentIrql <= ANY => irql::current, () -> u8;
         KeLowerIrql <= ANY => irql::lower, (level: u8);
         KeQueryActiveProcessorCountEx <= ANY => clock::processors, (group: u16) -> u32;
-        KeQueryInterruptTimePrecise <= ANY => clock::precise, (counter: Out<u64>) -> u64;
+        KeQueryInterruptTime <= ANY => clock::interrupt, () -> u64;
+        KeQueryInterruptTimePrecise <= ANY
+            => clock::interrupt_precise, (counter: Out<u64>) -> u64;
         KeQueryUnbiasedInterruptTime <= ANY => clock::unbiased, () -> u64;
         KeReleaseSemaphore <= DISPATCH
             => wait::release_semaphore, (

@@ -2,7 +2,7 @@
 
 use crate::{
     attributes::Attributes,
-    callback,
+    callback, clock,
     ffi::{In, Out},
     handle::{Handle, Kind},
     irql::{self, DISPATCH, PASSIVE},
@@ -15,7 +15,7 @@ use std::{
     collections::BTreeMap,
     sync::{Condvar, Mutex, Once, PoisonError},
     thread::{self, ThreadId},
-    time::{Duration, Instant},
+    time::Duration,
 };
 use windows_sys::Win32::Foundation::STATUS_SUCCESS;
 
@@ -65,8 +65,8 @@ impl Timer {
     }
 }
 
-/// Timers that are set, by due time.
-static SET: Mutex<BTreeMap<(Instant, u64), Handle>> = Mutex::new(BTreeMap::new());
+/// Timers that are set, by due time on the lab's clock ([`clock::unbiased`]).
+static SET: Mutex<BTreeMap<(u64, u64), Handle>> = Mutex::new(BTreeMap::new());
 static CHANGED: Condvar = Condvar::new();
 static STARTED: Once = Once::new();
 
@@ -140,8 +140,17 @@ pub fn parent(handle: Handle) -> Handle {
         .unwrap_or(Handle::NONE)
 }
 
+/// Time was advanced.
+pub fn time_has_passed() {
+    // With the lock: the thread below has read the clock before or will read it after.
+    let _set = lock(&SET);
+    CHANGED.notify_all();
+}
+
 fn set(handle: Handle, delay: Duration) {
-    lock(&SET).insert((Instant::now() + delay, handle.0), handle);
+    let delay = u64::try_from(delay.as_nanos() / 100).unwrap_or(u64::MAX);
+    let due = clock::unbiased().saturating_add(delay);
+    lock(&SET).insert((due, handle.0), handle);
     CHANGED.notify_all();
 }
 
@@ -156,13 +165,13 @@ fn unset(handle: Handle) -> bool {
 fn run() {
     let mut set = lock(&SET);
     loop {
-        let now = Instant::now();
+        let now = clock::unbiased();
         let next = set.first_key_value().map(|(&key, _)| key);
         set = match next {
             None => CHANGED.wait(set).unwrap_or_else(PoisonError::into_inner),
             Some((due, _)) if due > now => {
                 CHANGED
-                    .wait_timeout(set, due - now)
+                    .wait_timeout(set, Duration::from_nanos((due - now).saturating_mul(100)))
                     .unwrap_or_else(PoisonError::into_inner)
                     .0
             }

@@ -4,7 +4,7 @@ use crate::{
     events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
-    locks, objects, pool, registry, requests, sspi, threads, tokens,
+    locks, objects, pool, registry, requests, sspi, threads, time, tokens,
 };
 use core::ptr;
 use wdk_sys::{
@@ -213,6 +213,7 @@ extern "C" fn device_control(
             sspi::commit(fault);
             events::commit(fault);
             registry::commit(fault);
+            time::commit(fault);
         }
     }
     complete(request);

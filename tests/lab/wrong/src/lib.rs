@@ -17,6 +17,7 @@ mod registry;
 mod requests;
 mod sspi;
 mod threads;
+mod time;
 mod tokens;
 
 use wdk_alloc::WdkAllocator;

@@ -90,6 +90,11 @@ async fn commit(fault: Fault, service: &Service) -> Result<()> {
         one_worker()?;
     }
     let device = Device::open_path(DEVICE_PATH, true)?;
+    if fault == Fault::TimeRight {
+        hours_pass(&device).await?;
+        drop(device);
+        return stop(service).await;
+    }
     let operation = device.issue(fault.code(), vec![0; ROOM], ROOM);
     if pends {
         let next = device.issue(Fault::Nothing.code(), vec![0; ROOM], ROOM);
@@ -110,14 +115,38 @@ async fn commit(fault: Fault, service: &Service) -> Result<()> {
         ask_ksecdd(&Question::Release(None)).await?;
     }
     if matches!(fault.caught(), Caught::AtUnload | Caught::Never) {
-        service.stop()?;
-        let deadline = Instant::now() + PATIENCE;
-        while service.query_status()?.current_state != ServiceState::Stopped {
-            ensure!(Instant::now() < deadline, "the driver does not stop");
-            tokio::time::sleep(INTERVAL).await;
-        }
+        stop(service).await?;
     }
     Ok(())
+}
+
+async fn stop(service: &Service) -> Result<()> {
+    service.stop()?;
+    let deadline = Instant::now() + PATIENCE;
+    while service.query_status()?.current_state != ServiceState::Stopped {
+        ensure!(Instant::now() < deadline, "the driver does not stop");
+        tokio::time::sleep(INTERVAL).await;
+    }
+    Ok(())
+}
+
+/// Has the machine sleep for an hour, then lets hours pass until the driver has waited for all of its own.
+async fn hours_pass(device: &Device) -> Result<()> {
+    const HOUR: u64 = 3_600_000;
+    let mut remote = Remote::connect(Path::new(FOLDER), kmdf::MODULE)?;
+    kmdf::sleep(&mut remote, HOUR)?;
+    let mut operation = Box::pin(device.issue(Fault::TimeRight.code(), vec![0; ROOM], ROOM));
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        tokio::select! {
+            answer = &mut operation => {
+                ensure!(answer.is_ok(), "{answer:?}");
+                return Ok(());
+            }
+            () = tokio::time::sleep(INTERVAL) => kmdf::advance_time(&mut remote, HOUR)?,
+        }
+        ensure!(Instant::now() < deadline, "the driver still waits");
+    }
 }
 
 /// Has the framework deliver one request after the other.
