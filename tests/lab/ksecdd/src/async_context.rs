@@ -133,6 +133,14 @@ impl AsyncContext {
         callback_due
     }
 
+    /// The call is complete, and no callback is due.
+    pub fn finish_unannounced(&self, status: i32) {
+        self.lock().phase = Phase::Final {
+            status,
+            callback_due: false,
+        };
+    }
+
     /// The callback that is due, to be invoked now; then [`AsyncContext::returned`] must be called.
     pub fn take_due(&self) -> Option<Callback> {
         let mut state = self.lock();

@@ -44,6 +44,7 @@ impl Ksecdd {
             context: Arc::clone(context),
             work,
             loses_callback: false,
+            owes_callback: true,
         };
         match self.next_fault(function) {
             None => {}
@@ -62,6 +63,7 @@ impl Ksecdd {
                 call.work = Box::new(move || Ok(status));
                 call.loses_callback = true;
             }
+            Some(Effect::Unannounced) => call.owes_callback = false,
             Some(Effect::CompletedLateAfter { status, ms }) => {
                 if let Some(status) = status {
                     call.work = Box::new(move || Ok(status));
@@ -102,6 +104,7 @@ impl Ksecdd {
             | Effect::Completed(_)
             | Effect::CallbackLost(_)
             | Effect::CompletedLateAfter { .. }
+            | Effect::Unannounced
             | Effect::Never => None,
         }
     }
@@ -181,6 +184,7 @@ struct Call {
     context: Arc<AsyncContext>,
     work: Work,
     loses_callback: bool,
+    owes_callback: bool,
 }
 
 impl Call {
@@ -198,13 +202,19 @@ impl Call {
             context,
             work,
             loses_callback,
+            owes_callback,
         } = self;
         let status = work().unwrap_or_else(|broken: Broken| {
             ksecdd.machine.stop(&broken);
             SEC_E_INTERNAL_ERROR
         });
         ksecdd.count_completion(status);
-        let callback_due = context.finish(status);
+        let callback_due = if owes_callback {
+            context.finish(status)
+        } else {
+            context.finish_unannounced(status);
+            false
+        };
         let rest = {
             let ksecdd = Arc::clone(&ksecdd);
             move || {

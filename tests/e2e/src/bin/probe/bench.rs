@@ -1,7 +1,7 @@
 //! What every scenario works with: an open handle, the stand-ins, and patience.
 
 use crate::{raw::Request, switches::StandIns, tls};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use std::{
     fmt::Debug,
     time::{Duration, Instant},
@@ -59,6 +59,19 @@ impl Bench {
         within(driver.acquire(&options))
             .await?
             .context("acquiring a credential")
+    }
+
+    /// A client's credential, which checks no certificate, on this handle.
+    pub async fn client_credential(&self) -> Result<CredentialId> {
+        let options = CredentialOptions::client().manual_check();
+        within(self.driver.acquire(&options))
+            .await?
+            .context("acquiring a client's credential")
+    }
+
+    /// The reply to a request, which must succeed.
+    pub async fn reply(&self, request: &Request) -> Result<Vec<u8>> {
+        answered(self.issue(request), request.ioctl).await
     }
 
     /// The driver's counters.
@@ -155,6 +168,20 @@ pub async fn within<T>(future: impl Future<Output = T>) -> Result<T> {
 /// Sends a request as it is, on any handle.
 pub fn send(device: &Device, request: &Request) -> Operation {
     device.issue(request.ioctl.code(), request.input.clone(), request.room)
+}
+
+/// The reply to an IOCTL, which must succeed.
+pub async fn answered(operation: Operation, what: impl Debug) -> Result<Vec<u8>> {
+    within(operation)
+        .await?
+        .map_err(|status| anyhow!("{what:?}: refused: {}", name(status)))
+}
+
+/// Whether a request has not been answered yet.
+pub async fn pends(operation: &mut Operation) -> bool {
+    tokio::time::timeout(Duration::ZERO, operation)
+        .await
+        .is_err()
 }
 
 /// The answer to an IOCTL, which must be this error.

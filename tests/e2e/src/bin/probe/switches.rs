@@ -4,9 +4,14 @@ use anyhow::{Result, bail};
 use std::{path::Path, time::Duration};
 use tlsgate_lab_control::{
     FOLDER, Remote,
-    kmdf::{self, Report},
-    ksecdd::{self, Completion, State},
+    kmdf::{self, Event, Report, Trace},
+    ksecdd::{self, Completion, Effect, Fault, Function, State},
 };
+use tlsgate_lab_machine::wait_until;
+
+/// How long a stand-in may take to leave its port number once it is loaded: its loader does not wait
+/// for that, and so neither does the driver's start.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Both stand-ins.
 pub struct StandIns {
@@ -17,10 +22,9 @@ pub struct StandIns {
 impl StandIns {
     /// Connects to both.
     pub fn connect() -> Result<Self> {
-        let folder = Path::new(FOLDER);
         Ok(Self {
-            kmdf: Remote::connect(folder, kmdf::MODULE)?,
-            ksecdd: Remote::connect(folder, ksecdd::MODULE)?,
+            kmdf: connect(kmdf::MODULE)?,
+            ksecdd: connect(ksecdd::MODULE)?,
         })
     }
 
@@ -41,6 +45,17 @@ impl StandIns {
         Ok(())
     }
 
+    /// The next calls of a function go wrong, one after the other; all other faults are off.
+    pub fn fault(&mut self, function: Function, effects: &[Effect]) -> Result<()> {
+        let faults = (1..).zip(effects).map(|(nth, &effect)| Fault {
+            function,
+            nth,
+            effect,
+        });
+        let faults = faults.collect();
+        self.ksecdd(|switches| switches.faults = faults)
+    }
+
     /// Changes how the framework behaves.
     pub fn kmdf(&mut self, change: impl FnOnce(&mut kmdf::Switches)) -> Result<()> {
         let kmdf::Answer::Switches(mut switches) = self.kmdf.ask(&kmdf::Question::Switches)? else {
@@ -50,9 +65,34 @@ impl StandIns {
         kmdf::set(&mut self.kmdf, &switches)
     }
 
+    /// Lets so many milliseconds pass at once.
+    pub fn advance(&mut self, milliseconds: u64) -> Result<()> {
+        kmdf::advance_time(&mut self.kmdf, milliseconds)
+    }
+
+    /// Lets the machine have slept for so many milliseconds.
+    pub fn sleep(&mut self, milliseconds: u64) -> Result<()> {
+        kmdf::sleep(&mut self.kmdf, milliseconds)
+    }
+
+    /// Has somebody listen to every event of the driver, or nobody to any.
+    pub fn listen(&mut self, listen: bool) -> Result<()> {
+        self.kmdf(|switches| switches.trace = listen.then_some(Trace::EVERYTHING))
+    }
+
+    /// The driver's events after the one of this number.
+    pub fn events(&mut self, after: u64) -> Result<Vec<Event>> {
+        kmdf::events(&mut self.kmdf, after)
+    }
+
     /// Lets every held call go; gives how many.
     pub fn release(&mut self) -> Result<usize> {
-        match self.ksecdd.ask(&ksecdd::Question::Release(None))? {
+        self.release_some(None)
+    }
+
+    /// Lets so many held calls go, oldest first; gives how many.
+    pub fn release_some(&mut self, count: Option<usize>) -> Result<usize> {
+        match self.ksecdd.ask(&ksecdd::Question::Release(count))? {
             ksecdd::Answer::Released(count) => Ok(count),
             other => bail!("not a release: {other:?}"),
         }
@@ -80,4 +120,21 @@ impl StandIns {
     pub fn report(&mut self) -> Result<Report> {
         kmdf::report(&mut self.kmdf)
     }
+}
+
+/// Connects to a stand-in, which may still be on its way in.
+pub fn connect(module: &str) -> Result<Remote> {
+    let mut last = None;
+    wait_until(
+        &format!("the control port of {module}"),
+        PATIENCE,
+        || match Remote::connect(Path::new(FOLDER), module) {
+            Ok(remote) => Ok(Some(remote)),
+            Err(error) => {
+                last = Some(error);
+                Ok(None)
+            }
+        },
+    )
+    .map_err(|error| last.take().unwrap_or(error))
 }

@@ -1,6 +1,6 @@
 //! The wrong driver breaks a rule: the lab must name it.
 
-use crate::bench::within;
+use crate::{bench::within, switches::connect};
 use anyhow::{Context, Result, ensure};
 use std::{
     ffi::OsStr,
@@ -10,7 +10,7 @@ use std::{
 };
 use tlsgate_client::Device;
 use tlsgate_lab_control::{
-    FOLDER, Remote,
+    FOLDER,
     kmdf::{
         self,
         faults::{Caught, DEVICE_PATH, Fault, SERVICE_NAME},
@@ -80,8 +80,7 @@ async fn commit(fault: Fault, service: &Service) -> Result<()> {
         ask_ksecdd(&Question::Set(Switches {
             completion: Completion::Held,
             ..Switches::default()
-        }))
-        .await?;
+        }))?;
     }
     // These are told that the driver has the request by the next request's reply.
     let cancels = fault.caught() == Caught::OnCancel || fault == Fault::Pending;
@@ -112,7 +111,7 @@ async fn commit(fault: Fault, service: &Service) -> Result<()> {
     }
     drop(device);
     if fault.caught() == Caught::OnRelease {
-        ask_ksecdd(&Question::Release(None)).await?;
+        ask_ksecdd(&Question::Release(None))?;
     }
     if matches!(fault.caught(), Caught::AtUnload | Caught::Never) {
         stop(service).await?;
@@ -133,7 +132,7 @@ async fn stop(service: &Service) -> Result<()> {
 /// Has the machine sleep for an hour, then lets hours pass until the driver has waited for all of its own.
 async fn hours_pass(device: &Device) -> Result<()> {
     const HOUR: u64 = 3_600_000;
-    let mut remote = Remote::connect(Path::new(FOLDER), kmdf::MODULE)?;
+    let mut remote = connect(kmdf::MODULE)?;
     kmdf::sleep(&mut remote, HOUR)?;
     let mut operation = Box::pin(device.issue(Fault::TimeRight.code(), vec![0; ROOM], ROOM));
     let deadline = Instant::now() + PATIENCE;
@@ -151,7 +150,7 @@ async fn hours_pass(device: &Device) -> Result<()> {
 
 /// Has the framework deliver one request after the other.
 fn one_worker() -> Result<()> {
-    let mut remote = Remote::connect(Path::new(FOLDER), kmdf::MODULE)?;
+    let mut remote = connect(kmdf::MODULE)?;
     let switches = kmdf::Switches {
         workers: 1,
         ..kmdf::Switches::default()
@@ -159,17 +158,9 @@ fn one_worker() -> Result<()> {
     kmdf::set(&mut remote, &switches)
 }
 
-/// Asks the kernel SSPI stand-in, which may still be on its way in.
-async fn ask_ksecdd(question: &Question) -> Result<Answer> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut remote = loop {
-        match Remote::connect(Path::new(FOLDER), ksecdd::MODULE) {
-            Ok(remote) => break remote,
-            Err(error) if Instant::now() > deadline => return Err(error),
-            Err(_) => tokio::time::sleep(INTERVAL).await,
-        }
-    };
-    remote.ask(question)
+/// Asks the kernel SSPI stand-in.
+fn ask_ksecdd(question: &Question) -> Result<Answer> {
+    connect(ksecdd::MODULE)?.ask(question)
 }
 
 /// The broken rules so far.

@@ -71,6 +71,7 @@ impl Fault {
             | Effect::RefusedWithCallback(_)
             | Effect::CallbackLost(_)
             | Effect::CompletedLateAfter { .. }
+            | Effect::Unannounced
             | Effect::Never => self.function.is_asynchronous(),
         }
     }
@@ -97,6 +98,10 @@ pub enum Effect {
         /// Milliseconds.
         ms: u64,
     },
+    /// It is accepted, does its work and completes, and owes no callback: from then on
+    /// `SspiAsyncContextRequiresNotify` says FALSE, and the context may be freed. (Its page has it tell
+    /// whether completion needs notification; that an async context may not is *assumed*.)
+    Unannounced,
     /// It is accepted and neither completes nor calls back until [`super::Question::Release`]; then it
     /// does its work.
     Never,

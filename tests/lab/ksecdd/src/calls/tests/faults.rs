@@ -127,6 +127,28 @@ fn lost_callbacks_are_counted_and_come_late_if_they_are_to() {
 }
 
 #[test]
+fn a_completion_that_is_not_announced_owes_no_callback() {
+    let driver = Driver::new(with_fault(
+        Function::SspiAcquireCredentialsHandleAsyncW,
+        Effect::Unannounced,
+    ));
+    let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+    assert_eq!(asked.issue(&driver, &call), Ok(SEC_E_OK));
+    while driver.ksecdd.state().in_flight > 0 {
+        thread::yield_now();
+    }
+    let status = driver.ksecdd.get_async_call_status(call.context());
+    assert_eq!(status, Ok(SEC_E_OK));
+    let requires = driver.ksecdd.async_context_requires_notify(call.context());
+    assert_eq!(requires, Ok(0));
+    assert!(call.came().is_none());
+    let state = driver.ksecdd.state();
+    assert_eq!((state.credentials, state.callbacks_lost), (1, 0));
+    call.free();
+    assert_eq!(driver.stops(), [""; 0]);
+}
+
+#[test]
 fn functions_that_answer_at_once_fail_as_they_are_told_and_do_nothing() {
     let status = SEC_E_INSUFFICIENT_MEMORY;
     let driver = Driver::completing(Completion::Late);
