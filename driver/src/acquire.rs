@@ -31,9 +31,7 @@ pub struct Acquisition {
 
 /// Dispatch, at PASSIVE_LEVEL. The token was captured in the caller's thread.
 pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>) -> Done {
-    if let Some(old_id) = acquire.replaces
-        && let Err(status) = handle.credential(old_id)
-    {
+    if let Err(status) = may_replace(handle, acquire) {
         return refuse(request, status);
     }
     if let Err(status) = handle.may_issue() {
@@ -88,6 +86,21 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
             request.map_or(Done::Completed, |request| refuse(request, status))
         }
     }
+}
+
+/// Only a credential that has been acquired can be replaced, and only by one for the same side.
+fn may_replace(handle: &Handle, acquire: &Acquire<'_>) -> Result<(), NtStatus> {
+    let Some(old_id) = acquire.replaces else {
+        return Ok(());
+    };
+    let old = handle.credential(old_id)?;
+    if !old.is_ready() {
+        return Err(NtStatus::STATUS_NOT_FOUND);
+    }
+    if old.profile.role != acquire.role {
+        return Err(NtStatus::STATUS_INVALID_PARAMETER);
+    }
+    Ok(())
 }
 
 /// The call. On an issuer's thread, at PASSIVE_LEVEL.
@@ -169,15 +182,17 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
     let credential = right.credential().clone();
     let handle = pending.handle().clone();
     if status == SecurityStatus::SEC_E_OK {
-        right.succeed();
-        // Runs only if the reply is delivered: a replacement that nobody hears of does not happen.
+        // Runs only if the reply is delivered: what nobody hears of cannot be used, nor replaced by
+        // another acquisition, and replaces nothing.
         let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
+            credential.make_ready();
             let (status, id) = take_over(&handle, &credential, id, replaces);
             write(room, answer(status, id).as_bytes())
         });
         if !delivered {
             discard(&handle, &credential, id);
         }
+        drop(right);
     } else {
         discard(&handle, &credential, id);
         drop(right);

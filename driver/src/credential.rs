@@ -31,7 +31,7 @@ pub struct Credential {
     /// What its sessions need to know of it.
     pub profile: Profile,
     uses: Rundown<AtomicUsize>,
-    /// It has been acquired, and its id has been given out.
+    /// It has been acquired, and its id is being given out.
     ready: AtomicBool,
     parts: UnsafeCell<Parts>,
     /// Whose key it is: impersonated around every call. Taken at the end, at PASSIVE_LEVEL.
@@ -152,6 +152,11 @@ impl Credential {
         })
     }
 
+    /// It has been acquired, and its caller hears of it: it may be used now. IRQL: any.
+    pub fn make_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
     /// Whether it has been acquired.
     pub fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
@@ -247,11 +252,6 @@ impl AcquiringUse {
     pub fn parts(&mut self) -> &mut Parts {
         // SAFETY: there is one such use, before every other, and it is borrowed exclusively.
         unsafe { &mut *self.0.credential.parts.get() }
-    }
-
-    /// The credential has been acquired: it may be used now.
-    pub fn succeed(self) {
-        self.0.credential.ready.store(true, Ordering::Release);
     }
 }
 

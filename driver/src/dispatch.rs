@@ -8,7 +8,7 @@ use crate::{
     memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
-    pending, query, record, release, session_query,
+    pending, query, record, release, session_query, trace,
 };
 use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role, payload::functions};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
@@ -126,8 +126,14 @@ const fn function(typed: &Typed<'_>) -> u32 {
     }
 }
 
-/// Completes a request with an error.
+/// Completes a request with an error, and says so to who listens.
 pub fn refuse(request: Request, status: NtStatus) -> Outcome {
+    let ioctl = request.control_code().and_then(Ioctl::from_code);
+    trace::refused(
+        ioctl.map_or("unknown", Ioctl::name),
+        status.0,
+        status.name().unwrap_or("unnamed"),
+    );
     request.complete(status, 0);
     Outcome::Completed
 }

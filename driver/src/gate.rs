@@ -159,8 +159,8 @@ impl Gate {
 
     /// Waits until every operation has ended, which is when every callback has come and everything
     /// has been closed, joins the threads, and frees the gate. IRQL: PASSIVE_LEVEL, from
-    /// EvtDriverUnload, when no handle is open any more. But for idle issuers, the only place in
-    /// the driver that waits.
+    /// EvtDriverUnload, when no handle is open any more. But for the driver's own idle threads, the
+    /// only place that waits.
     pub fn shut() {
         let Some(gate) = Self::get() else { return };
         match gate.alive.close() {
@@ -212,7 +212,9 @@ impl Gate {
             if let Some(ready) = context.ready() {
                 return Some(ready);
             }
-            self.counters.reinit_refused.up();
+            if !context.is_lost() {
+                self.counters.reinit_refused.up();
+            }
         }
         let fresh = self.new_async_context()?;
         self.free_async_context(place.replace(fresh));
@@ -241,9 +243,19 @@ impl Gate {
             .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
     }
 
-    /// Frees an async context without a call inside. IRQL: PASSIVE_LEVEL.
+    /// Frees an async context without a call inside; one whose call was taken over is kept for a while
+    /// first. IRQL: PASSIVE_LEVEL.
     pub fn free_async_context(&self, context: Option<AsyncContext<Operation>>) {
-        if let Some(context) = context {
+        let Some(context) = context else { return };
+        if context.is_lost() {
+            self.keep(context);
+        } else {
+            self.free_at_once(context);
+        }
+    }
+
+    fn free_at_once(&self, context: AsyncContext<Operation>) {
+        {
             drop(context);
             self.counters.async_contexts_live.down();
         }
@@ -257,6 +269,10 @@ impl Gate {
         if !context.owes_callback() {
             return self.free_async_context(Some(context));
         }
+        self.keep(context);
+    }
+
+    fn keep(&self, context: AsyncContext<Operation>) {
         self.counters.quarantined_live.up();
         match try_box(context) {
             Ok(mut context) => {
@@ -291,6 +307,11 @@ impl Gate {
         nt::unbiased_time().saturating_add(self.time_out(wanted))
     }
 
+    /// When a request that closes something is given up, in unbiased time; what it has begun goes on.
+    pub fn closing_due(&self) -> u64 {
+        nt::unbiased_time().saturating_add(units(self.settings.handshake_most_ms))
+    }
+
     /// Milliseconds until a handshake whose caller asks for `wanted` of them is given up, in the units
     /// of [`nt::unbiased_time`].
     pub fn time_out(&self, wanted: Option<NonZeroU32>) -> u64 {
@@ -304,7 +325,7 @@ impl Gate {
         while let Some(mut context) = list {
             list = context.next.take();
             self.counters.quarantined_live.down();
-            self.free_async_context(Some(*context));
+            self.free_at_once(*context);
         }
     }
 }

@@ -86,7 +86,10 @@ impl Handle {
         }
         let mut alive = Alive { gate, lane: None };
         let lane = gate.issuers.open_lane().map_err(|refused| match refused {
-            queue::Refused::TooMany => NtStatus::STATUS_QUOTA_EXCEEDED,
+            queue::Refused::TooMany => {
+                gate.counters.quota_refusals.up();
+                NtStatus::STATUS_QUOTA_EXCEEDED
+            }
             queue::Refused::OutOfMemory | queue::Refused::Closed => {
                 NtStatus::STATUS_INSUFFICIENT_RESOURCES
             }
@@ -148,7 +151,12 @@ impl Handle {
         self.tables.lock().cleaned_up = true;
         // One at a time: completing a request and closing a session are not for under a lock.
         while let Some(pending) = self.with(|tables| tables.pending.drain()) {
-            let _orphan_or_not = pending.give_up(NtStatus::STATUS_CANCELLED, "handle closed");
+            if pending
+                .give_up(NtStatus::STATUS_CANCELLED, "handle closed")
+                .is_some()
+            {
+                self.gate.counters.cancelled.up();
+            }
         }
         while let Some(session) = self.with(|tables| tables.sessions.drain()) {
             sspi::close(&session);
@@ -226,7 +234,10 @@ impl Handle {
         new: CredentialId,
     ) -> Option<Shared<Credential>> {
         self.with(|tables| {
-            tables.credentials.get(old.get())?;
+            // One that is being acquired is its acquisition's to remove.
+            if !tables.credentials.get(old.get())?.is_ready() {
+                return None;
+            }
             let credential = tables.credentials.remove(new.get())?;
             tables.credentials.replace(old.get(), credential).ok()
         })

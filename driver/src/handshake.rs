@@ -157,14 +157,24 @@ fn use_credential(
     handle: &Shared<Handle>,
     beginning: &Beginning,
 ) -> Result<CredentialUse, NtStatus> {
-    let credential = handle.credential(beginning.credential)?;
-    let profile = credential.profile;
-    let must_name = beginning.role == Role::Client && profile.flags & flag::MANUAL_CHECK == 0;
-    if profile.role != beginning.role || (must_name && !beginning.has_name) {
-        return Err(NtStatus::STATUS_INVALID_PARAMETER);
+    let mut tries = 0..LOOKS;
+    loop {
+        let credential = handle.credential(beginning.credential)?;
+        let profile = credential.profile;
+        let must_name = beginning.role == Role::Client && profile.flags & flag::MANUAL_CHECK == 0;
+        if profile.role != beginning.role || (must_name && !beginning.has_name) {
+            return Err(NtStatus::STATUS_INVALID_PARAMETER);
+        }
+        match Credential::acquire_use(&credential) {
+            // It may have been replaced since it was looked up: its id names another one then.
+            Err(_) if tries.next().is_some() => {}
+            result => return result,
+        }
     }
-    Credential::acquire_use(&credential)
 }
+
+/// How often a credential that is being replaced is looked up again.
+const LOOKS: u8 = 4;
 
 /// What a later leg has to go on with.
 struct Later {

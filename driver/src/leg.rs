@@ -88,7 +88,7 @@ pub fn submit(
 ) -> Result<(), (Option<Request>, NtStatus)> {
     let gate = handle.gate;
     let session = right.holder().clone();
-    let due = match handle.may_issue().and_then(|()| session.due()) {
+    let due = match handle.may_issue().and_then(|()| session.due(handle)) {
         Ok(due) => due,
         Err(status) => return Err((Some(request), status)),
     };

@@ -48,7 +48,10 @@ impl Parameters {
             security: None,
         };
         // SAFETY: this function's contract.
-        if let Some(key) = unsafe { Key::parameters(driver) }? {
+        let key = unsafe { Key::parameters(driver) };
+        let key =
+            key.inspect_err(|status| trace::start_failed("Parameters unreadable", status.0))?;
+        if let Some(key) = key {
             parameters.read_numbers(&key);
             parameters.security = security(&key)?;
         }
@@ -98,7 +101,9 @@ impl Parameters {
 
 /// The security descriptor of the key, if it has one.
 fn security(key: &Key) -> Result<Option<Vec<u16>>, NtStatus> {
-    let mut units = room_for_text().ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+    let mut units = room_for_text()
+        .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+        .inspect_err(|status| trace::start_failed("resources", status.0))?;
     let length = match key.text(&SDDL, &mut units) {
         Ok(None) => return Ok(None),
         Ok(Some(text)) => text.len(),

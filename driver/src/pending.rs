@@ -7,6 +7,7 @@ use crate::{
         object::{ContextType, ZeroContext},
         request::{Pended, Request},
     },
+    leg,
     memory::Shared,
     operation::Operation,
     quota::Share,
@@ -171,7 +172,6 @@ impl Pending {
         let counters = &self.handle.gate.counters;
         if let Some(place) = self.give_up(NtStatus::STATUS_IO_TIMEOUT, "time-out") {
             counters.timed_out.up();
-            self.handle.handshake_failed();
             if place == Abandoned::Orphaned {
                 counters.timed_out_inside.up();
             }
@@ -205,9 +205,8 @@ impl Pending {
         reason: &'static str,
         how: impl FnOnce(&Ticket<AtomicUsize>) -> Abandoned,
     ) -> Abandoned {
-        self.handle.gate.counters.cancelled.up();
         if let Some(session) = &self.session {
-            session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
+            leg::fail(&self.handle, session, SecurityStatus::SEC_E_INTERNAL_ERROR);
         }
         // Counted first: the operation's return may take it off at once.
         self.count_orphan(Counter::up);
@@ -282,6 +281,7 @@ unsafe extern "C" fn cancelled(request: WDFREQUEST) {
     };
     pending.forget();
     let mut completer = Completer::TheOther;
+    pending.handle.gate.counters.cancelled.up();
     let _traced = pending.abandoned("cancelled", |ticket| {
         let (who, place) = ticket.cancelled();
         completer = who;

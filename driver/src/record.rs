@@ -86,6 +86,9 @@ pub fn unseal(handle: &Shared<Handle>, mut request: Request, record: Record) -> 
         apply(bytes, unsealing.unsealed(span, &result));
     }
     let summary = unsealing.summary();
+    if summary.outcome == outcome::PEER_CLOSED {
+        right.holder().end();
+    }
     if summary.outcome == outcome::FAILED {
         right.holder().fail(summary.status);
     }
@@ -102,6 +105,9 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
     let plan = match plan(&context, record.length) {
         Ok(plan) => plan,
         Err(status) => {
+            if kind == Kind::Data {
+                right.holder().fail(status);
+            }
             drop(right);
             let nothing = Summary {
                 wipe: 0..record.length,
@@ -123,7 +129,14 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
         let (status, length) = seal_one(&right, &context, bytes, parts, kind);
         apply(bytes, sealing.sealed(status, length));
     }
-    let summary = sealing.summary();
+    let mut summary = sealing.summary();
+    // After close_notify no leg is to come that would wake an expired context.
+    if summary.outcome == outcome::RENEGOTIATE && right.holder().is_ended() {
+        summary.outcome = outcome::FAILED;
+    }
+    if summary.outcome == outcome::DATA && kind == Kind::Alert {
+        right.holder().end();
+    }
     // An alert that is refused harms nothing.
     if summary.outcome == outcome::FAILED && kind == Kind::Data {
         right.holder().fail(summary.status);

@@ -5,6 +5,7 @@ use crate::{
     ending::Ending,
     gate::Gate,
     handle::Handle,
+    leg,
     memory::Shared,
     nt,
     operation::{Operation, Work},
@@ -19,7 +20,7 @@ use crate::{
 use alloc::boxed::Box;
 use core::{
     ptr,
-    sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use tlsgate_core::session::{Phase, State};
 use tlsgate_protocol::{
@@ -48,6 +49,8 @@ pub struct Session {
     took: AtomicU64,
     /// The last status that failed it, or 0.
     failure: AtomicI32,
+    /// One side has said close_notify.
+    is_ended: AtomicBool,
     _share: Share,
 }
 
@@ -99,6 +102,7 @@ impl Session {
             closer: AtomicPtr::new(ptr::null_mut()),
             took: AtomicU64::new(0),
             failure: AtomicI32::new(0),
+            is_ended: AtomicBool::new(false),
             _share: share,
         };
         match Shared::try_new(session) {
@@ -141,7 +145,7 @@ impl Session {
     /// # Errors
     ///
     /// `STATUS_IO_TIMEOUT`: the handshake's time has run out. The session has failed.
-    pub fn due(&self) -> Result<u64, NtStatus> {
+    pub fn due(&self, handle: &Handle) -> Result<u64, NtStatus> {
         let now = nt::unbiased_time();
         if self.phase() != Phase::Handshaking {
             return Ok(now.saturating_add(self.time_out));
@@ -150,7 +154,7 @@ impl Session {
         if now < due {
             return Ok(due);
         }
-        self.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
+        leg::fail(handle, self, SecurityStatus::SEC_E_INTERNAL_ERROR);
         self.gate.counters.timed_out.up();
         Err(NtStatus::STATUS_IO_TIMEOUT)
     }
@@ -179,6 +183,17 @@ impl Session {
             self.failure.store(status.0, Ordering::Relaxed);
         }
         failed && was == Phase::Handshaking
+    }
+
+    /// One side has said close_notify.
+    pub fn end(&self) {
+        self.is_ended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one side has said close_notify: a context that has expired then is not waiting for a
+    /// leg.
+    pub fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
     }
 
     /// It is over: says so to who listens.

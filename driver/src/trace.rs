@@ -1,7 +1,7 @@
 //! What the driver tells ETW: provider "TlsGate", d0abeb88-2f9d-5c8e-084e-76aee76d0f1d.
 //!
 //! The identifier is the hash of the name that trace tools know (`*TlsGate`; the `tracelogging` crate's
-//! `Guid::from_name`). Events carry sizes, times, statuses, session ids and words of ours: no secret, no
+//! `Guid::from_name`). Events carry sizes, times, statuses, sessions' numbers and words of ours: no secret, no
 //! byte of a peer, no address. All functions but [`open`] and [`close`] may be called at any IRQL and cost a
 //! load while nobody listens.
 

@@ -130,7 +130,11 @@ impl Watch {
 
     fn look_again(&self, now: u64, settings: &Settings, call: Call) {
         let watcher = call.watcher.clone();
-        let due = now.saturating_add(units(settings.lost_callback_ms));
+        let slow = call.since.saturating_add(units(settings.slow_ms));
+        let mut due = now.saturating_add(units(settings.lost_callback_ms));
+        if !call.is_slow {
+            due = due.min(slow);
+        }
         let mut wheel = self.wheel.lock();
         if watcher.is_current()
             && let Some(key) = add(&mut wheel, due, Watched::Call(call))
@@ -184,6 +188,13 @@ unsafe extern "C" fn run(context: PVOID) {
 }
 
 impl Call {
+    /// Its callback has not come.
+    fn lose(&mut self, gate: &Gate) {
+        self.is_lost = true;
+        gate.counters.callbacks_lost.up();
+        trace::callback_lost(self.session());
+    }
+
     /// The session it is of, 0 for none.
     fn session(&self) -> u64 {
         self.pending
@@ -205,13 +216,15 @@ fn look(gate: &'static Gate, now: u64, mut call: Call) {
         Polled::GoOn(operation, status) => {
             return operation.completed(status);
         }
+        Polled::TakenOver(operation, status) => {
+            call.lose(gate);
+            return operation.completed(status);
+        }
         Polled::Working => call.finished = None,
         Polled::Final => {
             call.finished.get_or_insert(now);
             if is_over_due && !call.is_lost {
-                call.is_lost = true;
-                gate.counters.callbacks_lost.up();
-                trace::callback_lost(call.session());
+                call.lose(gate);
                 if let Some(pending) = &call.pending {
                     let _orphan = pending.give_up(NtStatus::STATUS_INTERNAL_ERROR, "callback lost");
                 }

@@ -1,6 +1,6 @@
 //! One leg: from the result of each call of the handshake function to the next step.
 //!
-//! A leg is one ACCEPT. It usually takes one call; it takes more when the output buffer was too
+//! A leg is one ACCEPT or CONNECT. It usually takes one call; it takes more when the output buffer was too
 //! small, or when Schannel stopped behind a record and wants to be called again with the rest
 //! (Microsoft's documentation of "Extra Buffers Returned by Schannel").
 

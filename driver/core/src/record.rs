@@ -7,9 +7,12 @@ use tlsgate_protocol::SecurityStatus;
 
 /// Bytes in front of every record (RFC 8446, section 5.1).
 const HEADER: usize = 5;
-/// Largest length a record header may state: 2^14 + 256 (RFC 8446, section 5.2). TLS 1.2 allowed
-/// 2^14 + 2048, for compression that nobody offers.
-const MAX_LENGTH: usize = 16_384 + 256;
+/// Largest length that the header of a peer's first record may state: it carries no protection yet, so
+/// 2^14 would do; 256 more is what RFC 8446, section 5.2, lets a protected one have.
+const MAX_FIRST: usize = 16_384 + 256;
+/// Largest length that a later one may state: 2^14 + 2048 (RFC 5246, section 6.2.3). A suite of TLS 1.2
+/// that pads may well need more than RFC 8446's 256.
+const MAX_LATER: usize = 16_384 + 2048;
 
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const HANDSHAKE: u8 = 22;
@@ -89,7 +92,11 @@ pub fn front(bytes: &[u8], place: Place) -> Front {
         return Front::Partial(HEADER.saturating_sub(bytes.len()));
     };
     let length = usize::from(u16::from_be_bytes([high, low]));
-    if length > MAX_LENGTH {
+    let most = match place {
+        Place::First => MAX_FIRST,
+        Place::Later => MAX_LATER,
+    };
+    if length > most {
         return Front::Refused(Alert::RECORD_OVERFLOW);
     }
     // Only application data may be empty (RFC 8446, section 5.1).
@@ -143,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_is_whole_exactly_when_its_last_byte_is_there(length in 1_usize..=MAX_LENGTH, cut in 0_usize..20_000) {
+        fn a_record_is_whole_exactly_when_its_last_byte_is_there(length in 1_usize..=MAX_FIRST, cut in 0_usize..20_000) {
             let [high, low] = u16::try_from(length).unwrap().to_be_bytes();
             let mut bytes = vec![22, 3, 3, high, low];
             bytes.resize(HEADER + length, 0);

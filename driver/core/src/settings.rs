@@ -92,9 +92,9 @@ settings! {
         "Operations that exist at a time, one in reserve for each session and credential included.";
     operations_per_handle "OperationsPerHandle" = 131_072 in 16..=4_194_304,
         "The same for a handle.";
-    orphans "Orphans" = 16_384 in 1..=1_048_576,
+    orphans "Orphans" = 192 in 1..=1_048_576,
         "Operations inside ksecdd whose request has been given up, in all.";
-    orphans_per_handle "OrphansPerHandle" = 4_096 in 1..=1_048_576,
+    orphans_per_handle "OrphansPerHandle" = 128 in 1..=1_048_576,
         "The same for a handle.";
     input_mib "InputMiB" = 512 in 1..=65_536,
         "Waiting input in all, in MiB of nonpaged pool.";
@@ -107,9 +107,9 @@ settings! {
     handles "Handles" = 4_096 in 1..=65_536,
         "Open handles.";
     handshake_ms "HandshakeTimeoutMs" = 30_000 in 100..=3_600_000,
-        "Time a handshake may take if its caller does not say, in milliseconds.";
+        "Time a handshake, or acquiring a credential, may take if its caller does not say, in milliseconds.";
     handshake_most_ms "HandshakeTimeoutMostMs" = 300_000 in 100..=3_600_000,
-        "The longest such time a caller may ask for, in milliseconds.";
+        "The longest such time a caller may ask for, and the time a closing request waits, in milliseconds.";
     slow_ms "SlowLegMs" = 5_000 in 1..=3_600_000,
         "From then on a leg inside ksecdd is reported as slow, in milliseconds.";
     lost_callback_ms "LostCallbackMs" = 2_000 in 100..=3_600_000,
@@ -180,6 +180,8 @@ impl Settings {
             ("CredentialsPerHandle", "Credentials"),
             ("PendingRequestsPerHandle", "PendingRequests"),
             ("OperationsPerHandle", "Operations"),
+            ("Orphans", "LegsInside"),
+            ("OrphansPerHandle", "LegsInsidePerHandle"),
             ("OrphansPerHandle", "Orphans"),
             ("InputMiBPerHandle", "InputMiB"),
             ("LegsInsidePerHandle", "LegsInside"),
@@ -217,7 +219,13 @@ impl Settings {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{collections::HashSet, string::String, vec, vec::Vec};
+    use std::{
+        collections::HashSet,
+        format,
+        string::{String, ToString as _},
+        vec,
+        vec::Vec,
+    };
 
     #[test]
     fn every_setting_has_a_name_of_its_own_and_can_be_set_to_its_bounds() {
@@ -241,6 +249,35 @@ mod tests {
             Settings::default().apply("NoSuch", 1),
             Err(Ignored::Unknown)
         );
+    }
+
+    #[test]
+    fn the_readme_has_every_setting() {
+        let readme = include_str!("../../../README.md");
+        for setting in TABLE {
+            let row = format!(
+                "| {} | {} | {} to {} | {} |",
+                setting.name,
+                grouped(setting.default),
+                grouped(setting.least),
+                grouped(setting.most),
+                setting.meaning
+            );
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
+    }
+
+    /// With commas between groups of three digits.
+    fn grouped(number: u32) -> String {
+        let digits = number.to_string();
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index) % 3 == 0 {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
     }
 
     #[test]

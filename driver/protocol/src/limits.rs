@@ -1,6 +1,6 @@
 //! Sizes that both sides must agree on, in bytes unless a name says otherwise.
 
-/// Most bytes of TLS stream one ACCEPT may carry. Holds several whole records
+/// Most bytes of TLS stream one ACCEPT or CONNECT may carry. Holds several whole records
 /// (a TLS record is at most 5 + 16,384 + 256 bytes: RFC 8446, section 5.2).
 pub const MAX_INPUT: usize = 64 * 1024;
 
@@ -16,8 +16,8 @@ pub const MAX_ALPN_NAME: usize = 255;
 /// Most payload bytes of one SEAL or UNSEAL.
 pub const MAX_RECORDS: usize = 1024 * 1024;
 
-/// One TLS record with its largest overhead.
-pub const MAX_RECORD: usize = 5 + 16_384 + 256;
+/// One TLS record with its largest overhead (RFC 5246, section 6.2.3).
+pub const MAX_RECORD: usize = 5 + 16_384 + 2048;
 
 /// Most plaintext bytes a TLS record carries.
 pub const MAX_PLAINTEXT: usize = 16_384;
@@ -26,7 +26,7 @@ pub const MAX_PLAINTEXT: usize = 16_384;
 /// a record's largest overhead.
 pub const MAX_ALERT_RECORD: usize = 5 + 2 + 256;
 
-/// The output buffer ACCEPT demands before it touches a context: a token must never be lost to a
+/// The output buffer ACCEPT and CONNECT demand before they touch a context: a token must never be lost to a
 /// buffer that is too small.
 pub const LARGEST_REPLY: usize = size_of::<crate::payload::LegReply>() + MAX_TOKEN;
 

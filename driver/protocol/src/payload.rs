@@ -120,7 +120,7 @@ payloads! {
         pub credential: u64,
     }
 
-    /// RELEASE_CREDENTIAL.
+    /// RELEASE_CREDENTIAL. The request, not the release, is given up after the longest time-out.
     pub struct ReleaseRequest {
         /// The front.
         pub head: RequestHead,
@@ -210,7 +210,8 @@ payloads! {
     /// Reply to QUERY_SESSION. The peer's certificates follow if there is room for all of them: each a
     /// 32-bit length and so many bytes of DER, the peer's own first.
     pub struct SessionReply {
-        /// The front; not `SEC_E_OK` while there is nothing to tell.
+        /// The front; not `SEC_E_OK` when Schannel does not tell. Before the handshake is complete all but
+        /// `state` and `role` is 0.
         pub head: ReplyHead,
         /// The session.
         pub session: u64,
@@ -281,7 +282,7 @@ payloads! {
         pub reserved: u32,
     }
 
-    /// Reply to CLOSE_SESSION.
+    /// Reply to CLOSE_SESSION. The request, not the closing, is given up after the longest time-out.
     pub struct CloseReply {
         /// The front; `status` is what deleting the context gave.
         pub head: ReplyHead,
@@ -336,7 +337,7 @@ payloads! {
         pub rate_refusals: u64,
         /// Requests refused because an administrator has switched their function off.
         pub switched_off_refusals: u64,
-        /// Requests given up by their caller while the driver had them.
+        /// Requests given up by their caller while the driver had them: cancelled, or their handle closed.
         pub cancelled: u64,
         /// Requests given up because their time had run out.
         pub timed_out: u64,

@@ -8,7 +8,7 @@
 //!   `SspiGetAsyncCallStatus`, in the callback;
 //! * it is freed only when no call is inside and the last callback has been invoked.
 //!
-//! There is no cancel. The operation is gone on with when the callback has come *and* the call has
+//! There is no cancel. But for one whose callback is lost ([`Watcher`]), the operation is gone on with when the callback has come *and* the call has
 //! returned (`tlsgate_core::slot`): that a context may be reused before is documented nowhere. Nor
 //! is whether a refused call can call back: the caller must [quarantine] its context.
 //!
@@ -92,9 +92,12 @@ pub enum Polled<T> {
     Working,
     /// It has a final status, and its callback has not come.
     Final,
-    /// Its operation is to be gone on with: the callback came while the call was looked at, or none is
-    /// owed.
+    /// Its operation is to be gone on with: the callback came while the call was looked at.
     GoOn(Box<T>, SecurityStatus),
+    /// Its operation is to be gone on with: ksecdd says that it owes no callback. The async context is
+    /// of no more use, and must be kept for a while: ksecdd may call it owed no more when it begins to
+    /// call.
+    TakenOver(Box<T>, SecurityStatus),
 }
 
 // SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
@@ -189,6 +192,11 @@ impl<T: Completed> AsyncContext<T> {
         })
     }
 
+    /// Whether its last call was taken over: a callback may be on its way all the same.
+    pub fn is_lost(&self) -> bool {
+        self.block.slot.is_lost()
+    }
+
     /// Whether a callback may yet come of the last call, which was refused. Without
     /// `SspiAsyncContextRequiresNotify` nobody knows. IRQL: PASSIVE_LEVEL.
     pub fn owes_callback(&self) -> bool {
@@ -200,7 +208,8 @@ impl<T: Completed> AsyncContext<T> {
 impl<T: Completed> Drop for AsyncContext<T> {
     fn drop(&mut self) {
         // SAFETY: made by `new`, not freed before. No call is inside: an operation inside ksecdd
-        // owns the use right of its context, and who drops this holds that right.
+        // owns the use right of its context, and who drops this holds that right. One whose call was
+        // taken over has been in quarantine (`Gate::free_async_context`).
         unsafe { SspiFreeAsyncContext(self.raw.as_ptr()) };
     }
 }
@@ -332,13 +341,17 @@ impl<T: Completed> Watcher<T> {
         } else {
             Verdict::StillPending
         };
-        let (found, gone_on) = match self.block.slot.poll_end(verdict) {
+        let operation = match self.block.slot.poll_end(verdict) {
             PollEnd::Nothing if is_final => return Polled::Final,
             PollEnd::Nothing => return Polled::Working,
-            PollEnd::GoOn => (self.block.found(), self.block.take_operation()),
-            PollEnd::TakenOver => (found, self.block.take_operation()),
+            PollEnd::GoOn => {
+                let found = self.block.found();
+                let operation = self.block.take_operation();
+                return operation.map_or(Polled::Over, |it| Polled::GoOn(it, found));
+            }
+            PollEnd::TakenOver => self.block.take_operation(),
         };
-        gone_on.map_or(Polled::Over, |operation| Polled::GoOn(operation, found))
+        operation.map_or(Polled::Over, |it| Polled::TakenOver(it, found))
     }
 }
 

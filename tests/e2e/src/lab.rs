@@ -1,14 +1,22 @@
 //! The machine with the packaged driver installed and a test certificate in its store.
 
 use anyhow::{Context, Result, ensure};
+use std::env;
 use tlsgate_lab_control::{
-    Remote,
+    Remote, kmdf,
     ksecdd::{self, Answer, Completion, Question, State, Switches},
 };
 use tlsgate_lab_machine::{Layout, Machine};
 
 /// The program of the package, on the machine.
 pub const PROGRAM: &str = r"C:\lab\tlsgate.exe";
+
+/// Names how the kernel SSPI stand-in behaves where Windows leaves it open: a name of
+/// [`Switches::named`]. `cargo xtask variants` sets it.
+const VARIANT: &str = "TLSGATE_LAB_VARIANT";
+
+/// The driver's service.
+const SERVICE_NAME: &str = "TlsGate";
 
 /// The name that test certificates are for.
 const NAME: &str = "localhost";
@@ -40,6 +48,8 @@ impl Lab {
             machine,
             thumbprint,
         };
+        // What a test that failed has left behind would make the next one fail, too.
+        lab.machine.forget_parameters(SERVICE_NAME)?;
         progress("installing the driver");
         lab.install()?;
         Ok(lab)
@@ -67,7 +77,18 @@ impl Lab {
             .run(PROGRAM, &["install"])?
             .success()
             .context("tlsgate install")?;
-        Ok(())
+        match env::var(VARIANT) {
+            Ok(name) => self.vary(&name),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Has the stand-ins behave as a variant says.
+    fn vary(&self, name: &str) -> Result<()> {
+        let switches = Switches::named(name).with_context(|| format!("no variant {name}"))?;
+        self.ask_ksecdd(&Question::Set(switches))?;
+        let framework = kmdf::Switches::of_round(name);
+        kmdf::set(&mut self.machine.remote(kmdf::MODULE)?, &framework)
     }
 
     /// `tlsgate uninstall`: the driver is unloaded, which is when the stand-ins look for leaks.

@@ -15,6 +15,7 @@ mod setup;
 mod step;
 mod test;
 mod toolchain;
+mod variants;
 mod wdk;
 
 use std::process::ExitCode;
@@ -55,6 +56,11 @@ enum Verb {
     },
     /// Run every check and test.
     Test,
+    /// Run the end-to-end tests under every setting of what Windows leaves open (half an hour).
+    Variants {
+        /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
+        names: Vec<String>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -98,6 +104,7 @@ fn run(verb: &Verb) -> Result<()> {
             let tools = Tools::ready(&layout, &steps)?;
             test::all(&layout, &tools, &steps)?;
         }
+        Verb::Variants { names } => variants::run(&layout, &steps, names)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

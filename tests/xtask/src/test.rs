@@ -55,7 +55,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
 }
 
 /// Cargo for the host, with the installed compiler whatever builds for Windows.
-fn host_cargo(folder: &Path, verb: &str) -> Command {
+pub fn host_cargo(folder: &Path, verb: &str) -> Command {
     let mut cargo = Command::new(Toolchain::installed_cargo());
     cargo.current_dir(folder).arg(verb);
     cargo

@@ -16,7 +16,7 @@ const INVALID: u64 = 0xC000_0079;
 const MISMATCH: u64 = 0xC000_0024;
 
 #[test]
-fn a_service_account_is_admitted_by_the_parameters() -> Result<()> {
+fn a_service_account_is_admitted_by_the_parameters_and_uses_its_own_key_only() -> Result<()> {
     let lab = lab()?;
     let service = Account::Service("web".into());
     let sddl = format!("D:P(A;;GA;;;SY)(A;;GA;;;{})", service.sid());
@@ -28,11 +28,24 @@ fn a_service_account_is_admitted_by_the_parameters() -> Result<()> {
     kmdf::set(
         &mut remote,
         &Switches {
-            account: service,
+            account: service.clone(),
             ..Switches::default()
         },
     )?;
+    let admitted = lab.machine().run(PROGRAM, &["doctor"])?;
+    ensure!(
+        admitted.code == Some(0),
+        "the service did not get in: {admitted:?}"
+    );
+    let Err(refused) = probe(&lab, &["handshake"]) else {
+        anyhow::bail!("the service used another's key");
+    };
+    let refused = format!("{refused:?}");
+    ensure!(refused.contains("SEC_E_NO_CREDENTIALS"), "{refused}");
+    lab.machine()
+        .give_key(lab.thumbprint(), &[service.name()])?;
     probe(&lab, &["handshake"])?;
+    lab.machine().give_key(lab.thumbprint(), &[])?;
     lab.machine().clear_parameters(SERVICE)?;
     lab.finish()
 }

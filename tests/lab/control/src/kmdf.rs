@@ -117,6 +117,29 @@ impl Default for Switches {
     }
 }
 
+impl Switches {
+    /// Where Windows leaves something open, in a round of [`crate::ksecdd::Switches::rounds`]: the
+    /// rounds together have every setting that a driver must bear all the time.
+    #[must_use]
+    pub fn of_round(name: &str) -> Self {
+        match name {
+            "round-1" => Self {
+                cancel_before_cleanup: true,
+                callback_irql: CallbackIrql::Passive,
+                presentation: Presentation::Inline,
+                makes_parameters_key: false,
+                ..Self::default()
+            },
+            "round-2" => Self {
+                workers: 1,
+                callback_irql: CallbackIrql::Alternating,
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
+}
+
 /// The IRQL of callbacks that Windows may make at either level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CallbackIrql {

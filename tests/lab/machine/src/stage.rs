@@ -90,7 +90,46 @@ impl Machine {
     pub fn clear_parameters(&self, service: &str) -> Result<()> {
         // It fails when there is none.
         let _absent = self.run("reg", &["delete", &parameters(service), "/f"])?;
+        let file = self.lab().join(VALUE);
+        match fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes a service's Parameters key if a test has set a value since it was last removed: for
+    /// what a test that failed has left.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::clear_parameters`].
+    pub fn forget_parameters(&self, service: &str) -> Result<()> {
+        if self.lab().join(VALUE).exists() {
+            self.clear_parameters(service)?;
+        }
         Ok(())
+    }
+
+    /// Gives a certificate's key to accounts, by name; to none but the usual ones if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The file that says so cannot be written.
+    pub fn give_key(&self, thumbprint: &str, accounts: &[&str]) -> Result<()> {
+        let folder = self.lab().join("keys");
+        fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let file = folder.join(format!("{thumbprint}.accounts"));
+        if accounts.is_empty() {
+            return match fs::remove_file(&file) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(error).with_context(|| format!("removing {}", file.display()))
+                }
+                _ => Ok(()),
+            };
+        }
+        fs::write(&file, accounts.join("\n")).with_context(|| format!("writing {}", file.display()))
     }
 }
 

@@ -180,6 +180,47 @@ impl Switches {
         variants
     }
 
+    /// [`Self::variants`] packed into few: round `n` has every switch at its `n`-th setting but the
+    /// default, if it has so many, so that all rounds together have every setting of every switch. The
+    /// last one takes features away.
+    #[must_use]
+    pub fn rounds() -> Vec<(String, Self)> {
+        let mut rounds: Vec<Vec<fn(&mut Self)>> = Vec::new();
+        let (mut last, mut nth) = ("", 0);
+        for &(switch, name, change) in CHANGES {
+            nth = if switch == last { nth + 1 } else { 0 };
+            last = switch;
+            if !name.starts_with("without_") {
+                if rounds.len() <= nth {
+                    rounds.push(Vec::new());
+                }
+                rounds[nth].push(change);
+            }
+        }
+        let without = CHANGES
+            .iter()
+            .filter(|change| change.1.starts_with("without_"))
+            .map(|change| change.2)
+            .collect();
+        let named = (1..).map(|round| format!("round-{round}"));
+        named
+            .zip(rounds)
+            .chain([("without".to_owned(), without)])
+            .map(|(name, changes)| (name, Self::default().changed(&changes)))
+            .collect()
+    }
+
+    /// The variant, or the round, of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let variants = Self::variants().into_iter();
+        variants
+            .map(|(name, switches)| (name.to_owned(), switches))
+            .chain(Self::rounds())
+            .find(|(other, _)| other == name)
+            .map(|(_, switches)| switches)
+    }
+
     /// Every switch at its second setting, but for those that take a feature away.
     fn everything_else() -> Self {
         let mut last = "";
@@ -261,6 +302,24 @@ mod tests {
             .map(|variant| variant.0)
             .collect();
         assert_eq!(names.len(), Switches::variants().len());
+    }
+
+    #[test]
+    fn the_rounds_have_every_setting_of_every_switch() {
+        let rounds = Switches::rounds();
+        for (switch, name, change) in CHANGES {
+            let setting = &fields(&Switches::default().changed(&[*change]))[*switch];
+            assert!(
+                rounds
+                    .iter()
+                    .any(|(_, switches)| fields(switches)[*switch] == *setting),
+                "{name}"
+            );
+        }
+        assert_eq!(rounds[0].1, Switches::everything_else());
+        for (name, switches) in rounds {
+            assert_eq!(Switches::named(&name), Some(switches));
+        }
     }
 
     #[test]

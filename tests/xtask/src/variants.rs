@@ -1,0 +1,78 @@
+//! `cargo xtask variants`: the end-to-end tests under every setting of what Windows leaves open.
+
+use std::{fs, path::Path, time::Instant};
+
+use anyhow::{Context, Result, bail};
+use tlsgate_lab_control::ksecdd::Switches;
+
+use crate::{
+    build::{self, Tools},
+    layout::Layout,
+    process,
+    step::Steps,
+    test::host_cargo,
+};
+
+/// Under "without" the stand-in lacks session tickets, post-handshake messages, alerts as out-of-band data,
+/// and check results: tests of these have nothing to test.
+const NEEDS_FEATURES: [&str; 0] = [];
+
+/// Names the variant to the tests' machine.
+const VARIANT: &str = "TLSGATE_LAB_VARIANT";
+
+/// Runs the end-to-end tests under each variant that is named, or else under every round; all of them even
+/// if one fails. The result is `target/reports/variants.json`.
+pub fn run(layout: &Layout, steps: &Steps, names: &[String]) -> Result<()> {
+    let tools = Tools::ready(layout, steps)?;
+    build::all(layout, &tools, steps)?;
+    let rounds = if names.is_empty() {
+        Switches::rounds()
+            .into_iter()
+            .map(|round| round.0)
+            .collect()
+    } else {
+        names.to_vec()
+    };
+    let mut rows = Vec::new();
+    for name in rounds {
+        let start = Instant::now();
+        let passed = steps
+            .loud(&format!("end-to-end tests under {name}"), || {
+                under(layout.root(), &name)
+            })
+            .inspect_err(|error| eprintln!("{error:#}"))
+            .is_ok();
+        rows.push(serde_json::json!({
+            "variant": name,
+            "passed": passed,
+            "seconds": start.elapsed().as_secs(),
+        }));
+    }
+    let failed = rows.iter().filter(|row| row["passed"] == false).count();
+    report(layout, &rows)?;
+    if failed > 0 {
+        bail!("{failed} of {} variants failed", rows.len());
+    }
+    Ok(())
+}
+
+fn under(root: &Path, name: &str) -> Result<()> {
+    let mut cargo = host_cargo(root, "test");
+    cargo
+        .args(["--locked", "-p", "tlsgate-e2e", "--no-fail-fast", "--"])
+        .env(VARIANT, name);
+    if name.starts_with("without") {
+        cargo.args(NEEDS_FEATURES.iter().flat_map(|test| ["--skip", test]));
+    }
+    process::run_loud(&mut cargo)
+}
+
+fn report(layout: &Layout, rows: &[serde_json::Value]) -> Result<()> {
+    let folder = layout.root().join("target/reports");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let file = folder.join("variants.json");
+    let text = serde_json::to_string_pretty(
+        &serde_json::json!({ "command": "cargo xtask variants", "rows": rows }),
+    )?;
+    fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+}
