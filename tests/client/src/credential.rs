@@ -119,9 +119,9 @@ impl CredentialOptions {
         self.flag(flag::IGNORE_REVOCATION_OFFLINE)
     }
 
-    /// Sessions are not resumed, and no tickets are given out. Servers only: Schannel has no such flag
-    /// for clients (`SCH_CREDENTIALS`). A client resumes what its credential has known; one with a
-    /// credential of its own begins anew.
+    /// Sessions are not resumed, and no tickets are given out. Schannel has the flag for servers only
+    /// (`SCH_CREDENTIALS`): for a client the driver can but ask for the shortest life of its sessions.
+    /// What surely begins anew is a client with a credential of its own.
     #[must_use]
     pub const fn no_resumption(self) -> Self {
         self.flag(flag::NO_RESUMPTION)

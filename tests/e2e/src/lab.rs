@@ -179,12 +179,13 @@ impl Lab {
 
 fn existing_certificate(machine: &Machine) -> Result<Option<String>> {
     let list = machine.run(PROGRAM, &["cert", "list"])?.success()?.stdout;
-    let subject = format!("CN={NAME}");
-    Ok(list
-        .lines()
-        .find(|line| line.contains(&subject) && !line.contains("no key"))
-        .and_then(|line| line.split_whitespace().next())
-        .map(str::to_owned))
+    Ok(list.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            [thumbprint, "key", NAME] => Some(thumbprint.to_owned()),
+            _ => None,
+        }
+    }))
 }
 
 fn new_certificate(machine: &Machine) -> Result<String> {
@@ -196,6 +197,8 @@ fn new_certificate(machine: &Machine) -> Result<String> {
         NAME,
         "--ip",
         "127.0.0.1",
+        "--days",
+        "3650",
         "--exportable",
     ];
     let output = machine

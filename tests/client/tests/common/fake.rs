@@ -2,7 +2,7 @@
 
 use super::{
     reply::Late,
-    session::{CLIENT, Configs, SERVER, Session, leg, looks_like_tls, record_length},
+    session::{CLIENT, Configs, SERVER, Session, credential, leg, looks_like_tls, record_length},
 };
 use std::{
     collections::HashMap,
@@ -141,6 +141,13 @@ impl Fake {
 
     fn leg(&self, state: &mut State, ioctl: Ioctl, request: &Leg<'_>) -> Answer {
         let input = request.input;
+        let is_client = match &request.target {
+            Target::Session(id) => state.session(*id)?.is_client(),
+            Target::New(new) => new.credential == credential(CLIENT),
+        };
+        if is_client != (ioctl == Ioctl::Connect) {
+            return Err(NtStatus::STATUS_INVALID_PARAMETER);
+        }
         if let Target::Session(id) = request.target
             && state
                 .in_flight
@@ -197,6 +204,7 @@ impl Transport for Fake {
                 let count = &mut fake.state().in_flight;
                 let count = count.entry(session).or_default();
                 *count = count.checked_add_signed(step).unwrap();
+                assert!(*count < 2, "SEAL and UNSEAL are on their way together");
             }
         };
         count(self, 1);

@@ -56,6 +56,11 @@ impl Session {
         }
     }
 
+    /// Whose side it is on.
+    pub const fn is_client(&self) -> bool {
+        matches!(self.tls, Connection::Client(_))
+    }
+
     /// The leg that was due, with what UNSEAL gave and only that.
     pub fn due_leg(&mut self, input: &[u8]) -> Option<Vec<u8>> {
         if !std::mem::take(&mut self.awaits_leg) {

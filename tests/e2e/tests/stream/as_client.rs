@@ -9,13 +9,13 @@ use crate::{
     site::each_completion_alone,
 };
 use anyhow::{Context, Result, ensure};
-use openssl::ssl::{ErrorCode, SslVerifyMode, SslVersion};
+use openssl::ssl::{ErrorCode, SslStream, SslVerifyMode, SslVersion};
 use std::{
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, TcpStream},
     thread,
 };
-use tlsgate_e2e::Lab;
+use tlsgate_e2e::{Lab, PROGRAM};
 use tlsgate_lab_control::ksecdd::Function;
 
 const NAMED: [&str; 2] = ["--server-name", NAME];
@@ -231,6 +231,54 @@ fn a_server_that_wants_another_group_gets_it() -> Result<()> {
     })
 }
 
+/// The standard input to the server, what it says to the standard output.
+#[test]
+fn a_connection_by_hand_resumes_the_one_before() -> Result<()> {
+    each_completion_alone("tlsgate connect", |lab| {
+        let pki = Pki::of(lab)?;
+        let identity = pki.trusted.issue(NAME, Kind::Ecdsa, Purpose::Server)?;
+        for version in VERSIONS {
+            let server = OpensslServer::new(version, &identity, |_| Ok(()))?;
+            let address = server.address()?.to_string();
+            let arguments = [&["connect", &address, "--resume", "1"], &NAMED[..]].concat();
+            let mut running = lab.machine().spawn(PROGRAM, &arguments)?;
+            let mut first = server.accept()?;
+            is_over(&mut first)?;
+            let mut second = server.accept()?;
+            ensure!(second.ssl().session_reused(), "{version:?}: not resumed");
+            running.say("ping")?;
+            let mut heard = [0; 5];
+            second.read_exact(&mut heard)?;
+            ensure!(heard == *b"ping\n", "{heard:?}");
+            second.write_all(b"pong\n")?;
+            ensure!(running.line()? == "pong", "another answer");
+            running.close_input();
+            is_over(&mut second)?;
+            let told = running.stderr()?;
+            ensure!(
+                told.contains("resumed  no") && told.contains("resumed  yes"),
+                "{version:?}: {told}"
+            );
+            let code = running.end()?;
+            ensure!(code == Some(0), "tlsgate connect ended with {code:?}");
+        }
+        Ok(())
+    })
+}
+
+/// The client ends the connection, and so does OpenSSL.
+fn is_over(tls: &mut SslStream<TcpStream>) -> Result<()> {
+    let Err(error) = tls.ssl_read(&mut [0]) else {
+        anyhow::bail!("there is more than what was sent");
+    };
+    ensure!(
+        error.code() == ErrorCode::ZERO_RETURN,
+        "the client's end is not clean: {error}"
+    );
+    tls.shutdown()?;
+    Ok(())
+}
+
 /// A connection that is cut is not one that ends.
 #[test]
 fn a_server_that_vanishes_is_told_from_one_that_ends() -> Result<()> {
@@ -281,14 +329,7 @@ pub fn exchange(met: &mut Met, length: usize) -> Result<()> {
 /// The client ends, then the server, each with close_notify.
 pub fn ends_clean(mut met: Met, forward: &Forward) -> Result<()> {
     met.plain.shutdown(Shutdown::Write)?;
-    let Err(error) = met.tls.ssl_read(&mut [0]) else {
-        anyhow::bail!("there is more than what was sent");
-    };
-    ensure!(
-        error.code() == ErrorCode::ZERO_RETURN,
-        "the client's end is not clean: {error}"
-    );
-    met.tls.shutdown()?;
+    is_over(&mut met.tls)?;
     let more = met.plain.read(&mut [0]).context("the server's end")?;
     ensure!(more == 0, "there is more than what was sent");
     let ending = forward.ending()?;

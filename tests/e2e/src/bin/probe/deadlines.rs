@@ -116,7 +116,7 @@ async fn given_up_in_time<T: Debug>(
     bench.lab.sleep(due)?;
     let waited = tokio::time::timeout(TICK * 3, &mut pending).await;
     ensure!(waited.is_err(), "{what}, {due:?}: early: {waited:?}");
-    bench.lab.advance_time(due - early + TICK)?;
+    bench.lab.advance_time(due.saturating_sub(early) + TICK)?;
     let since = Instant::now();
     let answer = within(pending).await?;
     ensure!(
