@@ -111,12 +111,14 @@ async fn given_up_in_time<T: Debug>(
     bench.held(1).await?;
     let before = bench.statistics().await?;
     let early = due.saturating_sub(MARGIN);
-    bench.lab.advance_time(early)?;
+    bench.lab.advance(milliseconds(early)?)?;
     // A machine that sleeps does nothing: that is no time that a handshake takes.
-    bench.lab.sleep(due)?;
+    bench.lab.sleep(milliseconds(due)?)?;
     let waited = tokio::time::timeout(TICK * 3, &mut pending).await;
     ensure!(waited.is_err(), "{what}, {due:?}: early: {waited:?}");
-    bench.lab.advance_time(due.saturating_sub(early) + TICK)?;
+    bench
+        .lab
+        .advance(milliseconds(due.saturating_sub(early) + TICK)?)?;
     let since = Instant::now();
     let answer = within(pending).await?;
     ensure!(
@@ -160,7 +162,7 @@ async fn silent_peer(bench: &mut Bench, credential: CredentialId) -> Result<()> 
     let session = leg.session.context("no session")?;
     peer.give(&leg.token)?;
     let flight = peer.take()?;
-    bench.lab.advance_time(TIME_OUT + TICK)?;
+    bench.lab.advance(milliseconds(TIME_OUT + TICK)?)?;
     let leg = within(bench.driver.accept(Start::Continue(session), &flight)).await?;
     ensure!(
         refused_with(&leg, NtStatus::STATUS_IO_TIMEOUT),
@@ -178,7 +180,7 @@ async fn silent_peer(bench: &mut Bench, credential: CredentialId) -> Result<()> 
 /// A handshake that was done in its time lives for as long as it likes.
 async fn in_time(bench: &mut Bench, credential: CredentialId) -> Result<()> {
     let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
-    bench.lab.advance_time(TIME_OUT * 10)?;
+    bench.lab.advance(milliseconds(TIME_OUT * 10)?)?;
     tls::talk(&bench.driver, session, &mut peer).await?;
     within(bench.driver.close(session)).await??;
     Ok(())
@@ -186,4 +188,8 @@ async fn in_time(bench: &mut Bench, credential: CredentialId) -> Result<()> {
 
 fn refused_with<T>(answer: &Result<T, Error>, expected: NtStatus) -> bool {
     matches!(answer, Err(Error::Refused { status, .. }) if *status == expected)
+}
+
+fn milliseconds(time: Duration) -> Result<u64> {
+    Ok(u64::try_from(time.as_millis())?)
 }

@@ -106,16 +106,6 @@ impl StandIns {
         }
     }
 
-    /// Lets time pass at once.
-    pub fn advance_time(&mut self, time: Duration) -> Result<()> {
-        kmdf::advance_time(&mut self.kmdf, u64::try_from(time.as_millis())?)
-    }
-
-    /// Lets the machine have slept.
-    pub fn sleep(&mut self, time: Duration) -> Result<()> {
-        kmdf::sleep(&mut self.kmdf, u64::try_from(time.as_millis())?)
-    }
-
     /// What is alive in the framework.
     pub fn report(&mut self) -> Result<Report> {
         kmdf::report(&mut self.kmdf)
