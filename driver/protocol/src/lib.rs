@@ -16,16 +16,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod acquire;
 mod decode;
 mod id;
 mod ioctl;
 pub mod limits;
 pub mod payload;
 mod status;
+mod values;
 
-pub use decode::{
-    Acquire, Certificates, DecodeError, Leg, New, RECORD_OFFSET, Record, Request, Role, Target,
-};
+pub use acquire::{Acquire, Certificates, Role};
+pub use decode::{DecodeError, Leg, New, RECORD_OFFSET, Record, Request, Target};
 pub use id::{CredentialId, SessionId};
 pub use ioctl::{Access, Ioctl};
 pub use status::{NtStatus, SecurityStatus};

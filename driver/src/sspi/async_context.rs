@@ -14,7 +14,7 @@
 //!
 //! [quarantine]: crate::gate::Gate::quarantine
 
-use super::{optional, status};
+use super::{optional, status, watcher::Watcher};
 use crate::{memory::Shared, nt};
 use alloc::boxed::Box;
 use core::{
@@ -22,7 +22,7 @@ use core::{
     ptr::{self, NonNull},
     sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
-use tlsgate_core::slot::{Call, CallSlot, CalledBack, PollEnd, Verdict};
+use tlsgate_core::slot::{Call, CallSlot, CalledBack};
 use tlsgate_protocol::SecurityStatus;
 use wdk_sys::{
     SECURITY_STATUS, SspiAsyncContext,
@@ -58,9 +58,14 @@ pub struct AsyncContext<T: Completed> {
     pub next: Option<Box<Self>>,
 }
 
+// SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
+unsafe impl<T: Completed> Send for AsyncContext<T> {}
+// SAFETY: as above.
+unsafe impl<T: Completed> Sync for AsyncContext<T> {}
+
 /// What a call and its callback share. Counted, as either may be the last to look at it.
-struct Block<T> {
-    slot: CallSlot<AtomicUsize>,
+pub(super) struct Block<T> {
+    pub(super) slot: CallSlot<AtomicUsize>,
     /// The operation of the call that the slot holds; null when there is none.
     operation: AtomicPtr<T>,
     /// The status that the last callback found.
@@ -68,42 +73,8 @@ struct Block<T> {
     /// The thread that it ran on.
     called_back_on: AtomicUsize,
     /// For whoever looks after the call: 0 when nobody does.
-    watch: AtomicU64,
+    pub(super) watch: AtomicU64,
 }
-
-/// Looks after one call inside ksecdd: whether it has a final status without a callback.
-pub struct Watcher<T: Completed> {
-    raw: NonNull<SspiAsyncContext>,
-    block: Shared<Block<T>>,
-    /// Which call of the context.
-    call: Call,
-}
-
-// SAFETY: as for `AsyncContext`; `raw` is used only while the slot says that the call is inside.
-unsafe impl<T: Completed> Send for Watcher<T> {}
-// SAFETY: as above.
-unsafe impl<T: Completed> Sync for Watcher<T> {}
-
-/// What a look at a call found.
-pub enum Polled<T> {
-    /// The call is over.
-    Over,
-    /// ksecdd works on it, or it has not returned.
-    Working,
-    /// It has a final status, and its callback has not come.
-    Final,
-    /// Its operation is to be gone on with: the callback came while the call was looked at.
-    GoOn(Box<T>, SecurityStatus),
-    /// Its operation is to be gone on with: ksecdd says that it owes no callback. The async context is
-    /// of no more use, and must be kept for a while: ksecdd may call it owed no more when it begins to
-    /// call.
-    TakenOver(Box<T>, SecurityStatus),
-}
-
-// SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
-unsafe impl<T: Completed> Send for AsyncContext<T> {}
-// SAFETY: as above.
-unsafe impl<T: Completed> Sync for AsyncContext<T> {}
 
 /// An operation for a call: on loan, its memory stays where it is while raw addresses in it are
 /// passed around.
@@ -253,11 +224,7 @@ impl<T: Completed> Ready<T> {
 impl<T: Completed> Armed<T> {
     /// What looks after the call. To be had before the call is made.
     pub fn watcher(&self) -> Watcher<T> {
-        Watcher {
-            raw: self.ready.raw,
-            block: self.ready.block.clone(),
-            call: self.call,
-        }
+        Watcher::new(self.ready.raw, self.ready.block.clone(), self.call)
     }
 
     /// Makes one call of the family. `operation` owns everything whose address the call gets; it
@@ -299,65 +266,9 @@ impl<T: Completed> Armed<T> {
     }
 }
 
-impl<T: Completed> Clone for Watcher<T> {
-    fn clone(&self) -> Self {
-        Self {
-            raw: self.raw,
-            block: self.block.clone(),
-            call: self.call,
-        }
-    }
-}
-
-impl<T: Completed> Watcher<T> {
-    /// Whether the call is not over.
-    pub fn is_current(&self) -> bool {
-        self.block.slot.is_current(self.call)
-    }
-
-    /// Where whoever looks after the call keeps a number, until [`Completed::unwatch`].
-    pub fn cell(&self) -> &AtomicU64 {
-        &self.block.watch
-    }
-
-    /// Looks at the call. `is_over_due`: a final status has been seen for so long that no callback will
-    /// come unless ksecdd owes one. IRQL: PASSIVE_LEVEL, on a thread of the driver's own.
-    pub fn poll(&self, is_over_due: bool) -> Polled<T> {
-        if !self.block.slot.poll_begin(self.call) {
-            return if self.is_current() {
-                Polled::Working
-            } else {
-                Polled::Over
-            };
-        }
-        // SAFETY: between `poll_begin` and `poll_end` a callback leaves the operation where it is, so
-        // the context stays.
-        let found = status(unsafe { SspiGetAsyncCallStatus(self.raw.as_ptr()) });
-        let is_final = found != SecurityStatus::SEC_I_ASYNC_CALL_PENDING;
-        // SAFETY: as above.
-        let is_owed = || unsafe { optional::requires_notify(self.raw) }.unwrap_or(true);
-        let verdict = if is_final && is_over_due && !is_owed() {
-            Verdict::Lost
-        } else {
-            Verdict::StillPending
-        };
-        let operation = match self.block.slot.poll_end(verdict) {
-            PollEnd::Nothing if is_final => return Polled::Final,
-            PollEnd::Nothing => return Polled::Working,
-            PollEnd::GoOn => {
-                let found = self.block.found();
-                let operation = self.block.take_operation();
-                return operation.map_or(Polled::Over, |it| Polled::GoOn(it, found));
-            }
-            PollEnd::TakenOver => self.block.take_operation(),
-        };
-        operation.map_or(Polled::Over, |it| Polled::TakenOver(it, found))
-    }
-}
-
 impl<T: Completed> Block<T> {
     /// The operation, for whoever goes on with it.
-    fn take_operation(&self) -> Option<Box<T>> {
+    pub(super) fn take_operation(&self) -> Option<Box<T>> {
         T::unwatch(&self.watch);
         let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what was leaked for this call, taken back once.
@@ -369,7 +280,7 @@ impl<T: Completed> Block<T> {
     }
 
     /// The status that the last callback found.
-    fn found(&self) -> SecurityStatus {
+    pub(super) fn found(&self) -> SecurityStatus {
         SecurityStatus(self.status.load(Ordering::Relaxed))
     }
 }

@@ -3,13 +3,22 @@
 //! * [`AsyncContext`]: one `SspiAsyncContext`, made once and reused by `SspiReinitAsyncContext`.
 //!   A call takes its operation's memory away, and the callback gives it back: what a pending call
 //!   refers to cannot be touched, moved or freed. A context with a call inside cannot issue another
-//!   one, nor be freed.
+//!   one, nor be freed. A [`Watcher`] looks after a call that does not come back.
 //! * [`SecurityContext`]: a context handle with its use rights. Only an [`Exclusive`] or a
 //!   [`Deletion`] can reach what a handshake call or the deletion needs; both are had one at a time.
 //! * [`Authentication`]: the structures behind a credential, pinned with it.
 //! * [`HandshakeArguments`]: accept and initialize, one call of either.
 //! * [`RemoteCertificates`]: Schannel's own memory, freed once.
 //! * [`schannel`]: the Schannel structures that kernel headers lack.
+//!
+//! | misuse | why it cannot be |
+//! |---|---|
+//! | a second call while one is inside | a call takes `&mut AsyncContext`, which only the one [`Exclusive`] or [`Deletion`] gives, and the operation that owns it is inside; `CallSlot::arm` refuses besides |
+//! | an async context freed with a call inside | as above: who could drop it is inside |
+//! | a context deleted under a use | a [`Deletion`] is made by the end of the last use and by nothing else |
+//! | memory of a pending call touched, moved or freed | [`Lent`] takes the operation's box away until it comes back |
+//! | reuse in the callback | [`Completed::completed`] gets the operation when call and callback are over, and makes no call |
+//! | a credential freed before its contexts | a session holds a `CredentialUse`, and ends it after its deletion |
 //!
 //! Every call is made at PASSIVE_LEVEL; the callback may come at any IRQL up to DISPATCH_LEVEL,
 //! on any thread, before or after the call returns. The documentation gives no IRQL: that is
@@ -23,8 +32,9 @@ mod optional;
 mod remote_certificates;
 pub mod schannel;
 mod security_context;
+mod watcher;
 
-pub use async_context::{AsyncContext, Completed, Issued, Lent, Polled, Ready, Watcher, When};
+pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
 pub use handshake::{HandshakeArguments, requirements};
@@ -33,6 +43,7 @@ pub use remote_certificates::RemoteCertificates;
 pub use security_context::{
     Deletion, Exclusive, FirstCall, Holder, SecurityContext, SharedUse, close,
 };
+pub use watcher::{Polled, Watcher};
 
 use core::ffi::{c_ulong, c_void};
 use tlsgate_protocol::SecurityStatus;
