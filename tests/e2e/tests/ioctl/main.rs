@@ -4,10 +4,14 @@
 //! run; the tests here set the stage, and end with the driver's unload, where leaks show.
 
 mod cancel;
+mod deadlines;
 mod exports;
 mod faults;
 mod input;
+mod limits;
 mod load;
+mod lost;
+mod observed;
 mod probe;
 mod records;
 mod trace;
