@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tlsgate_e2e::PROGRAM;
 use tlsgate_lab_control::kmdf::{self, Switches, Trace, Value};
 
-/// STATUS_INSUFFICIENT_RESOURCES
+/// `STATUS_INSUFFICIENT_RESOURCES`
 const NO_MEMORY: u64 = 0xC000_009A;
 
 #[test]

@@ -76,7 +76,7 @@ async fn parts_of_records(driver: &Driver, credential: CredentialId) -> Result<(
     close(driver, session).await
 }
 
-/// Data, a KeyUpdate, data: the first data and the token come in one reply, and until a leg has seen
+/// Data, a `KeyUpdate`, data: the first data and the token come in one reply, and until a leg has seen
 /// the token nothing is sealed, and nothing is lost.
 async fn a_key_update_among_data(driver: &Driver, credential: CredentialId) -> Result<()> {
     let (session, mut peer) = tls::establish(driver, credential).await?;
