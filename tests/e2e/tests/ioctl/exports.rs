@@ -15,15 +15,20 @@ fn optional_exports_are_told_apart() -> Result<()> {
     ensure!(said.contains("absent"), "not there, but found: {said}");
     lab.uninstall()?;
 
-    // Until the next power-on, which puts the lab's own modules back.
-    let module = lab.machine().drivers().join("ksecdd.sys");
-    fs::copy(lab.machine().lab().join(WITH_EXPORT), module)?;
-    lab.machine().restart()?;
+    have_export(&lab)?;
     lab.install()?;
     let said = told(&lab)?;
     ensure!(said.contains("present"), "there, but not found: {said}");
     probe(&lab, &["handshake"])?;
     lab.finish()
+}
+
+/// Gives the machine the stand-in with the export, until the next power-on puts the lab's own modules
+/// back. The driver must be uninstalled.
+pub fn have_export(lab: &Lab) -> Result<()> {
+    let module = lab.machine().drivers().join("ksecdd.sys");
+    fs::copy(lab.machine().lab().join(WITH_EXPORT), module)?;
+    lab.machine().restart()
 }
 
 /// What `tlsgate doctor` says of the export.

@@ -23,6 +23,13 @@ fn nothing_is_written_while_nobody_listens() -> Result<()> {
 }
 
 #[test]
+fn a_sessions_life_is_told_to_who_listens_and_to_nobody_else() -> Result<()> {
+    let lab = lab()?;
+    probe(&lab, &["events"])?;
+    lab.finish()
+}
+
+#[test]
 fn a_start_without_memory_is_an_event() -> Result<()> {
     let lab = lab()?;
     lab.uninstall()?;

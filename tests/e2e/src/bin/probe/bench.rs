@@ -4,6 +4,9 @@ use crate::{raw::Request, switches::StandIns, tls};
 use anyhow::{Context, Result, anyhow, ensure};
 use std::{
     fmt::Debug,
+    future::poll_fn,
+    pin::Pin,
+    task::Poll,
     time::{Duration, Instant},
 };
 use tlsgate_client::{
@@ -17,7 +20,7 @@ use tlsgate_lab_control::ksecdd::State;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a condition is looked at.
-const INTERVAL: Duration = Duration::from_millis(5);
+pub const INTERVAL: Duration = Duration::from_millis(5);
 
 /// An open handle and what belongs to it.
 pub struct Bench {
@@ -177,11 +180,20 @@ pub async fn answered(operation: Operation, what: impl Debug) -> Result<Vec<u8>>
         .map_err(|status| anyhow!("{what:?}: refused: {}", name(status)))
 }
 
+/// A request's answer, if there is one already.
+pub async fn answer_so_far(operation: &mut Operation) -> Option<Result<Vec<u8>, NtStatus>> {
+    poll_fn(|context| {
+        Poll::Ready(match Pin::new(&mut *operation).poll(context) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
+        })
+    })
+    .await
+}
+
 /// Whether a request has not been answered yet.
 pub async fn pends(operation: &mut Operation) -> bool {
-    tokio::time::timeout(Duration::ZERO, operation)
-        .await
-        .is_err()
+    answer_so_far(operation).await.is_none()
 }
 
 /// The answer to an IOCTL, which must be this error.

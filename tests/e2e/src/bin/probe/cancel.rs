@@ -15,6 +15,7 @@ pub async fn held(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
     first_leg(bench, credential).await?;
     later_leg(bench, credential).await?;
+    connect(bench, credential).await?;
     close(bench, credential).await?;
     release(bench, credential).await
 }
@@ -67,6 +68,37 @@ async fn later_leg(bench: &mut Bench, credential: CredentialId) -> Result<()> {
     let seal = raw::record(Ioctl::Seal, session, b"data");
     refused(bench.issue(&seal), status, "SEAL on a failed session").await?;
     within(bench.driver.close(session)).await??;
+    no_sessions(bench).await
+}
+
+/// A client's legs: the first, which makes the session, and the one after the server's answer. The
+/// driver is the server, too.
+async fn connect(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let client = bench.client_credential().await?;
+    let first = raw::connect_new(client);
+    cancelled_inside(bench, &first, 1).await?;
+    let_go(bench).await?;
+    no_sessions(bench).await?;
+
+    let hello = bench.reply(&first).await?;
+    let session = tls::session(&hello)?;
+    let accept = raw::accept_new(credential, raw::token(&hello));
+    let answer = bench.reply(&accept).await?;
+    let server = tls::session(&answer)?;
+    let next = raw::connect_next(session, raw::token(&answer));
+    cancelled_inside(bench, &next, 1).await?;
+    let busy = NtStatus::STATUS_DEVICE_BUSY;
+    refused(bench.issue(&next), busy, "a leg beside an orphan").await?;
+    let_go(bench).await?;
+    bench
+        .settle("the orphan", |now| now.orphans_live == 0)
+        .await?;
+    let status = NtStatus::STATUS_INVALID_DEVICE_STATE;
+    refused(bench.issue(&next), status, "a leg of a failed session").await?;
+    for session in [session, server] {
+        within(bench.driver.close(session)).await??;
+    }
+    within(bench.driver.release(client)).await??;
     no_sessions(bench).await
 }
 

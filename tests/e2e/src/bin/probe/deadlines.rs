@@ -1,195 +1,255 @@
-//! Time-outs: what is not done in its time is given up, at most a tick late and never early. The lab's
-//! clock is advanced, so that nobody waits for hours.
+//! Deadlines: who waits longer than it may is given up, never early, and what is inside ksecdd stays
+//! there.
+//!
+//! Time is the framework's: it is let pass, so nothing here waits for it. That something has *not*
+//! happened is seen by something else that had to happen first.
 
 use crate::{
-    bench::{Bench, within},
+    bench::{Bench, answered, pends, refused, within},
+    raw::{self, Request},
     tls,
 };
 use anyhow::{Context, Result, ensure};
-use std::{
-    fmt::Debug,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 use tlsgate_client::{
-    Certificate, CredentialOptions, Error, NewSession, Pending, Start,
-    protocol::{CredentialId, NtStatus},
+    NewSession, Start,
+    device::Operation,
+    protocol::{
+        CredentialId, Ioctl, NtStatus,
+        payload::{StatisticsReply, VersionReply, state},
+    },
 };
 use tlsgate_lab_control::ksecdd::Completion;
 
-/// What every request here asks for, unless it asks for nothing.
-const TIME_OUT: Duration = Duration::from_secs(100);
+/// What the test has set: two calls inside ksecdd at a time, the usual time-out, the longest. In
+/// milliseconds.
+const INSIDE: usize = 2;
+const USUAL: u32 = 100_000;
+const LONGEST: u32 = 200_000;
 
-/// How far from a deadline the clock is set before it: more than a test can take on a busy host.
-const MARGIN: Duration = Duration::from_secs(10);
+/// Between two deadlines: far more than the test itself takes.
+const STEP: u32 = 50_000;
 
-/// The driver looks at its deadlines so often; nothing is later than that.
-const TICK: Duration = Duration::from_millis(128);
-
-/// How long after the clock has been set the driver may take, on a busy host.
-const SOON: Duration = Duration::from_secs(3);
-
-/// Each kind of request, each kind of time-out.
+/// Everything that has a deadline.
 pub async fn all(bench: &mut Bench) -> Result<()> {
-    let version = within(bench.driver.version()).await??;
-    let standard = Duration::from_millis(version.default_timeout_ms.into());
-    let longest = Duration::from_millis(version.longest_timeout_ms.into());
+    let version = bench.reply(&raw::query(Ioctl::QueryVersion)).await?;
+    let version: VersionReply = raw::structure(&version)?;
     ensure!(
-        standard > MARGIN && longest > TIME_OUT,
-        "default {standard:?}, longest {longest:?}"
+        version.default_timeout_ms == USUAL && version.longest_timeout_ms == LONGEST,
+        "{version:?}"
     );
     let credential = bench.credential().await?;
-    let client = within(
-        bench
-            .driver
-            .acquire(&CredentialOptions::client().manual_check()),
-    )
-    .await??;
-    for (asked, due) in [
-        (Some(TIME_OUT), TIME_OUT),
-        (None, standard),
-        (Some(longest * 2), longest),
-    ] {
-        acquisition(bench, asked, due).await?;
-        first_leg(bench, credential, asked, due).await?;
-        client_s_first_leg(bench, client, asked, due).await?;
-    }
-    silent_peer(bench, credential).await?;
-    in_time(bench, credential).await?;
-    for credential in [credential, client] {
-        within(bench.driver.release(credential)).await??;
-    }
+    inside_and_waiting(bench, credential).await?;
+    other_requests(bench).await?;
+    later_leg(bench, credential).await?;
+    after_the_time(bench, credential).await?;
+    slept(bench, credential).await?;
+    within(bench.driver.release(credential)).await??;
     Ok(())
 }
 
-async fn acquisition(bench: &mut Bench, asked: Option<Duration>, due: Duration) -> Result<()> {
-    let mut options = CredentialOptions::server(Certificate::machine(bench.thumbprint));
-    if let Some(asked) = asked {
-        options = options.timeout(asked);
-    }
+/// One leg of the usual time-out, one that asks for more than it gets, and one that waits.
+async fn inside_and_waiting(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let leg = raw::accept_new(credential, &tls::hello()?);
     bench.lab.complete(Completion::Held)?;
-    let pending = bench.driver.acquire(&options);
-    given_up_in_time(bench, pending, due, "ACQUIRE_CREDENTIAL").await
-}
-
-async fn first_leg(
-    bench: &mut Bench,
-    credential: CredentialId,
-    asked: Option<Duration>,
-    due: Duration,
-) -> Result<()> {
-    bench.lab.complete(Completion::Held)?;
-    let new = NewSession {
-        timeout: asked,
-        ..NewSession::of(credential)
-    };
-    let pending = bench.driver.accept(Start::New(new), &tls::hello()?);
-    given_up_in_time(bench, pending, due, "ACCEPT").await
-}
-
-async fn client_s_first_leg(
-    bench: &mut Bench,
-    credential: CredentialId,
-    asked: Option<Duration>,
-    due: Duration,
-) -> Result<()> {
-    bench.lab.complete(Completion::Held)?;
-    let new = NewSession {
-        timeout: asked,
-        ..NewSession::of(credential)
-    };
-    let pending = bench.driver.connect(Start::New(new), b"");
-    given_up_in_time(bench, pending, due, "CONNECT").await
-}
-
-/// A request that ksecdd holds: it is there until its time, then it is not, and its orphan is.
-async fn given_up_in_time<T: Debug>(
-    bench: &mut Bench,
-    mut pending: Pending<T>,
-    due: Duration,
-    what: &str,
-) -> Result<()> {
-    bench.held(1).await?;
     let before = bench.statistics().await?;
-    let early = due.saturating_sub(MARGIN);
-    bench.lab.advance(milliseconds(early)?)?;
-    // A machine that sleeps does nothing: that is no time that a handshake takes.
-    bench.lab.sleep(milliseconds(due)?)?;
-    let waited = tokio::time::timeout(TICK * 3, &mut pending).await;
-    ensure!(waited.is_err(), "{what}, {due:?}: early: {waited:?}");
+    let mut usual = bench.issue(&leg);
+    let mut longest = bench.issue(&raw::within(leg.clone(), u32::MAX));
+    bench.held(INSIDE).await?;
+    let waiting = bench.issue(&raw::within(leg, USUAL - STEP));
     bench
-        .lab
-        .advance(milliseconds(due.saturating_sub(early) + TICK)?)?;
-    let since = Instant::now();
-    let answer = within(pending).await?;
+        .settle("a leg that waits", |now| now.waiting_live == 1)
+        .await?;
+
+    // When this one is given up, the watch has looked at the others, too.
+    bench.lab.advance(u64::from(USUAL - STEP))?;
+    given_up(waiting, "a leg that waits").await?;
+    counted(bench, &before, 1, 0).await?;
+    ensure!(pends(&mut usual).await, "the usual leg was given up early");
+    bench.lab.advance(u64::from(STEP))?;
+    given_up(usual, "a leg inside").await?;
+    counted(bench, &before, 2, 1).await?;
     ensure!(
-        matches!(
-            answer,
-            Err(Error::Refused {
-                status: NtStatus::STATUS_IO_TIMEOUT,
-                ..
-            })
-        ),
-        "{what}, {due:?}: {answer:?}"
+        pends(&mut longest).await,
+        "the longest leg was given up early"
     );
+    bench.lab.advance(u64::from(LONGEST - USUAL))?;
+    given_up(longest, "a leg that asked for more").await?;
+    counted(bench, &before, 3, 2).await?;
     ensure!(
-        since.elapsed() < SOON,
-        "{what}, {due:?}: late by {:?}",
-        since.elapsed()
+        bench.lab.state()?.held == INSIDE,
+        "ksecdd has lost a call, or got one that nobody waits for"
     );
-    let now = bench.statistics().await?;
-    ensure!(
-        now.timed_out == before.timed_out + 1
-            && now.timed_out_inside == before.timed_out_inside + 1
-            && now.orphans_live == 1,
-        "{what}, {due:?}: {now:#?}"
-    );
-    ensure!(bench.lab.state()?.held == 1, "ksecdd has lost a call");
-    bench.lab.complete(Completion::Late)?;
-    bench.lab.release()?;
+    let_go(bench, INSIDE).await?;
     bench
-        .settle(what, |now| now.orphans_live == 0 && now.sessions_live == 0)
+        .settle("the sessions that nobody heard of", |now| {
+            now.orphans_live == 0 && now.waiting_live == 0 && now.sessions_live == 0
+        })
         .await
 }
 
-/// A peer that says nothing more: the session is of no more use once its time has run out.
-async fn silent_peer(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+/// ACQUIRE_CREDENTIAL asks for its own time; CLOSE_SESSION and RELEASE_CREDENTIAL have the usual one.
+async fn other_requests(bench: &mut Bench) -> Result<()> {
+    let before = bench.statistics().await?;
+    let acquire = raw::within(raw::acquire(bench.thumbprint, ""), STEP);
+    timed_out(bench, &acquire, STEP, 1).await?;
+    let_go(bench, 1).await?;
+    bench
+        .settle("the credential that nobody heard of", |now| {
+            now.orphans_live == 0 && now.credentials_live == before.credentials_live
+        })
+        .await?;
+
+    let credential = bench.credential().await?;
+    let (session, _peer) = tls::establish(&bench.driver, credential).await?;
+    let close = raw::session(Ioctl::CloseSession, session);
+    timed_out(bench, &close, USUAL, 0).await?;
+    refused(bench.issue(&close), NtStatus::STATUS_NOT_FOUND, "it closes").await?;
+    let_go(bench, 1).await?;
+    bench
+        .settle("the session", |now| now.sessions_live == 0)
+        .await?;
+    let release = raw::release(credential);
+    timed_out(bench, &release, USUAL, 0).await?;
+    refused(
+        bench.issue(&release),
+        NtStatus::STATUS_NOT_FOUND,
+        "it is released",
+    )
+    .await?;
+    let_go(bench, 1).await?;
+    bench
+        .settle("the credential", |now| {
+            now.credentials_live == before.credentials_live
+        })
+        .await
+}
+
+/// A held request, given up after so many milliseconds; it leaves so many orphans.
+async fn timed_out(bench: &mut Bench, request: &Request, time: u32, orphans: u64) -> Result<()> {
+    bench.lab.complete(Completion::Held)?;
+    let before = bench.statistics().await?;
+    let operation = bench.issue(request);
+    bench.held(1).await?;
+    bench.lab.advance(u64::from(time))?;
+    given_up(operation, request.ioctl).await?;
+    counted(bench, &before, 1, orphans).await?;
+    ensure!(bench.lab.state()?.held == 1, "ksecdd has lost a call");
+    Ok(())
+}
+
+/// The session's time is one for all of its legs.
+async fn later_leg(bench: &mut Bench, credential: CredentialId) -> Result<()> {
     let mut peer = tls::Peer::new()?;
-    let new = NewSession {
-        timeout: Some(TIME_OUT),
+    let start = Start::New(NewSession {
+        timeout: Some(Duration::from_millis(u64::from(USUAL))),
         ..NewSession::of(credential)
-    };
-    let leg = within(bench.driver.accept(Start::New(new), &peer.take()?)).await??;
-    let session = leg.session.context("no session")?;
+    });
+    let leg = within(bench.driver.accept(start, &peer.take()?)).await??;
     peer.give(&leg.token)?;
-    let flight = peer.take()?;
-    bench.lab.advance(milliseconds(TIME_OUT + TICK)?)?;
-    let leg = within(bench.driver.accept(Start::Continue(session), &flight)).await?;
-    ensure!(
-        refused_with(&leg, NtStatus::STATUS_IO_TIMEOUT),
-        "after its time: {leg:?}"
-    );
-    let leg = within(bench.driver.accept(Start::Continue(session), &flight)).await?;
-    ensure!(
-        refused_with(&leg, NtStatus::STATUS_INVALID_DEVICE_STATE),
-        "on a session that has failed: {leg:?}"
-    );
+    let session = leg.session.context("no session")?;
+    bench.lab.advance(u64::from(STEP))?;
+    bench.lab.complete(Completion::Held)?;
+    let next = raw::accept_next(session, &peer.take()?);
+    let operation = bench.issue(&next);
+    bench.held(1).await?;
+    bench.lab.advance(u64::from(USUAL - STEP))?;
+    given_up(operation, "a later leg").await?;
+    let busy = NtStatus::STATUS_DEVICE_BUSY;
+    refused(bench.issue(&next), busy, "a leg beside an orphan").await?;
+    let_go(bench, 1).await?;
+    bench
+        .settle("the orphan", |now| now.orphans_live == 0)
+        .await?;
+    failed(bench, &next).await?;
     within(bench.driver.close(session)).await??;
     Ok(())
 }
 
-/// A handshake that was done in its time lives for as long as it likes.
-async fn in_time(bench: &mut Bench, credential: CredentialId) -> Result<()> {
-    let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
-    bench.lab.advance(milliseconds(TIME_OUT * 10)?)?;
-    tls::talk(&bench.driver, session, &mut peer).await?;
-    within(bench.driver.close(session)).await??;
+/// Between two legs nobody watches; the next leg finds that it is too late. What is established has
+/// time.
+async fn after_the_time(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let (established, mut other) = tls::establish(&bench.driver, credential).await?;
+    let (session, mut peer) = tls::begin(&bench.driver, credential).await?;
+    let before = bench.quiet(0).await?;
+    bench.lab.advance(u64::from(USUAL))?;
+    let next = raw::accept_next(session, &peer.take()?);
+    refused(
+        bench.issue(&next),
+        NtStatus::STATUS_IO_TIMEOUT,
+        "a leg after the session's time",
+    )
+    .await?;
+    let now = bench.statistics().await?;
+    ensure!(
+        now.timed_out == before.timed_out + 1
+            && now.timed_out_inside == before.timed_out_inside
+            && now.sessions_failed == before.sessions_failed + 1
+            && now.calls == before.calls,
+        "{now:#?}"
+    );
+    failed(bench, &next).await?;
+    tls::talk(&bench.driver, established, &mut other).await?;
+    for session in [session, established] {
+        within(bench.driver.close(session)).await??;
+    }
     Ok(())
 }
 
-fn refused_with<T>(answer: &Result<T, Error>, expected: NtStatus) -> bool {
-    matches!(answer, Err(Error::Refused { status, .. }) if *status == expected)
+/// Nothing expires because the machine slept.
+async fn slept(bench: &mut Bench, credential: CredentialId) -> Result<()> {
+    let leg = raw::accept_new(credential, &tls::hello()?);
+    bench.lab.complete(Completion::Held)?;
+    let mut sleeper = bench.issue(&leg);
+    bench.held(1).await?;
+    bench.lab.sleep(10 * u64::from(LONGEST))?;
+    // The watch has looked since then when this one is given up.
+    let mark = bench.issue(&raw::within(leg, STEP));
+    bench.held(2).await?;
+    bench.lab.advance(u64::from(STEP))?;
+    given_up(mark, "a leg begun after the sleep").await?;
+    ensure!(pends(&mut sleeper).await, "a leg expired in its sleep");
+    let_go(bench, 2).await?;
+    let reply = answered(sleeper, "a leg that slept").await?;
+    let session = tls::session(&reply)?;
+    let reply = raw::leg(&reply)?;
+    ensure!(reply.state == state::HANDSHAKING, "{reply:?}");
+    within(bench.driver.close(session)).await??;
+    bench
+        .settle("the sessions", |now| now.sessions_live == 0)
+        .await
 }
 
-fn milliseconds(time: Duration) -> Result<u64> {
-    Ok(u64::try_from(time.as_millis())?)
+async fn given_up(operation: Operation, what: impl std::fmt::Debug) -> Result<()> {
+    refused(operation, NtStatus::STATUS_IO_TIMEOUT, what).await
+}
+
+/// So many requests have run out of time since then, and so many left an orphan.
+async fn counted(
+    bench: &Bench,
+    before: &StatisticsReply,
+    timed_out: u64,
+    inside: u64,
+) -> Result<()> {
+    // The answer comes a moment before the counters.
+    let what = format!("{timed_out} time-outs, {inside} of them inside");
+    bench
+        .settle(&what, |now| {
+            now.timed_out == before.timed_out + timed_out
+                && now.timed_out_inside == before.timed_out_inside + inside
+                && now.orphans_live == inside
+        })
+        .await
+}
+
+async fn failed(bench: &Bench, leg: &Request) -> Result<()> {
+    let status = NtStatus::STATUS_INVALID_DEVICE_STATE;
+    refused(bench.issue(leg), status, "a leg of a failed session").await
+}
+
+async fn let_go(bench: &mut Bench, held: usize) -> Result<()> {
+    bench.lab.complete(Completion::Late)?;
+    let released = bench.lab.release()?;
+    ensure!(released == held, "{released} calls were held");
+    bench.held(0).await
 }

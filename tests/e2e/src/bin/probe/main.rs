@@ -13,17 +13,27 @@ mod crowd;
 #[cfg(windows)]
 mod deadlines;
 #[cfg(windows)]
+mod events;
+#[cfg(windows)]
+mod fairness;
+#[cfg(windows)]
 mod faults;
 #[cfg(windows)]
 mod garbage;
 #[cfg(windows)]
 mod ids;
 #[cfg(windows)]
+mod lost;
+#[cfg(windows)]
 mod malformed;
+#[cfg(windows)]
+mod measured;
 #[cfg(windows)]
 mod memory;
 #[cfg(windows)]
 mod opening;
+#[cfg(windows)]
+mod quotas;
 #[cfg(windows)]
 mod race;
 #[cfg(windows)]
@@ -34,6 +44,12 @@ mod records;
 mod scenarios;
 #[cfg(windows)]
 mod states;
+#[cfg(windows)]
+mod statuses;
+#[cfg(windows)]
+mod subsystem;
+#[cfg(windows)]
+mod switched_off;
 #[cfg(windows)]
 mod switches;
 #[cfg(windows)]

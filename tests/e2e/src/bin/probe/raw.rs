@@ -1,6 +1,7 @@
 //! Requests as bytes, for those that must be cancelled or spoilt.
 
 use anyhow::{Context, Result};
+use std::mem::offset_of;
 use tlsgate_client::{
     Thumbprint,
     protocol::{
@@ -8,8 +9,8 @@ use tlsgate_client::{
         payload::{
             AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply,
             ConnectRequest, LegReply, RecordReply, RecordRequest, ReleaseReply, ReleaseRequest,
-            RequestHead, SessionReply, SessionRequest, StatisticsReply, VersionReply, role,
-            store_scope,
+            RequestHead, SessionReply, SessionRequest, StatisticsReply, VersionReply, credential,
+            role, store_scope,
         },
     },
 };
@@ -66,6 +67,38 @@ pub fn acquire(thumbprint: Thumbprint, store: &str) -> Request {
     )
 }
 
+/// ACQUIRE_CREDENTIAL for a client that shows no certificate and checks its server's itself.
+pub fn acquire_client() -> Request {
+    let head = AcquireRequest {
+        head: RequestHead::default(),
+        replaces: 0,
+        role: role::CLIENT,
+        protocols: 0,
+        flags: credential::MANUAL_CHECK,
+        certificate_count: 0,
+        principal_length: 0,
+        timeout_ms: 0,
+    };
+    request(
+        Ioctl::AcquireCredential,
+        &head,
+        &[],
+        size_of::<AcquireReply>(),
+    )
+}
+
+/// The same request to be given up after so many milliseconds: ACQUIRE_CREDENTIAL, or ACCEPT or
+/// CONNECT for a new session.
+pub fn within(mut request: Request, milliseconds: u32) -> Request {
+    let offset = match request.ioctl {
+        Ioctl::AcquireCredential => offset_of!(AcquireRequest, timeout_ms),
+        Ioctl::Accept => offset_of!(AcceptRequest, timeout_ms),
+        _ => offset_of!(ConnectRequest, timeout_ms),
+    };
+    request.input[offset..offset + 4].copy_from_slice(&milliseconds.to_le_bytes());
+    request
+}
+
 /// RELEASE_CREDENTIAL.
 pub fn release(credential: CredentialId) -> Request {
     let head = ReleaseRequest {
@@ -88,6 +121,30 @@ pub fn accept_new(credential: CredentialId, input: &[u8]) -> Request {
 /// ACCEPT for a session that exists.
 pub fn accept_next(session: SessionId, input: &[u8]) -> Request {
     accept(session.get(), 0, b"", input)
+}
+
+/// CONNECT for a new session with `localhost`.
+pub fn connect_new(credential: CredentialId) -> Request {
+    connect(0, credential.get(), b"localhost", b"")
+}
+
+/// CONNECT for a session that exists.
+pub fn connect_next(session: SessionId, input: &[u8]) -> Request {
+    connect(session.get(), 0, b"", input)
+}
+
+fn connect(session: u64, credential: u64, name: &[u8], input: &[u8]) -> Request {
+    let head = ConnectRequest {
+        head: RequestHead::default(),
+        session,
+        credential,
+        server_name_length: length(name.len()),
+        alpn_length: 0,
+        input_length: length(input.len()),
+        timeout_ms: 0,
+    };
+    let behind = [name, input].concat();
+    request(Ioctl::Connect, &head, &behind, limits::LARGEST_REPLY)
 }
 
 fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
@@ -157,6 +214,11 @@ pub fn record(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
 /// The front of the reply to a leg.
 pub fn leg(reply: &[u8]) -> Result<LegReply> {
     structure(reply)
+}
+
+/// The token behind the front of a leg's reply.
+pub fn token(reply: &[u8]) -> &[u8] {
+    reply.get(size_of::<LegReply>()..).unwrap_or_default()
 }
 
 /// The front of a reply.

@@ -1,10 +1,11 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, deadlines, faults, garbage, ids, malformed, memory, opening, race,
-    records, states, vanish, wrong,
+    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, garbage, ids, lost,
+    malformed, measured, memory, opening, quotas, race, records, states, statuses, subsystem,
+    switched_off, vanish, wrong,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use std::time::Duration;
 use tlsgate_client::Thumbprint;
@@ -54,14 +55,53 @@ enum Scenario {
     Records,
     /// Opening with a name, and acquiring with weak tokens.
     Opening,
-    /// A thousand legs inside ksecdd.
-    Crowd,
+    /// Ten thousand legs.
+    Crowd {
+        /// How many of them may be inside ksecdd.
+        inside: usize,
+    },
+    /// Requests whose time runs out.
+    Deadlines,
+    /// The one request too many.
+    Quotas {
+        /// Which quotas are small.
+        #[arg(value_enum)]
+        quota: quotas::Quota,
+    },
+    /// Callbacks that do not come.
+    Callback {
+        /// What becomes of them.
+        #[arg(value_enum)]
+        callback: lost::Callback,
+    },
+    /// A security subsystem that takes its time.
+    Subsystem {
+        /// How long.
+        #[arg(value_enum)]
+        subsystem: subsystem::Subsystem,
+    },
+    /// Two thousand legs of one handle, and one of another.
+    Fairness,
+    /// Every status, of every call.
+    Statuses,
+    /// What the driver counts of ksecdd.
+    Measured,
+    /// Every IOCTL while some are switched off.
+    SwitchedOff {
+        /// Which: the mask of the protocol.
+        mask: u32,
+    },
+    /// So many settings were no good.
+    Ignored {
+        /// How many.
+        settings: u64,
+    },
+    /// ETW events of a session's life.
+    Events,
     /// Handles opened and closed with sessions on them.
     Cycles,
     /// One handshake.
     Handshake,
-    /// Requests that are not done in their time.
-    Deadlines,
     /// Calls that ksecdd refuses or fails.
     Refusals,
     /// The ways ksecdd may call back.
@@ -104,9 +144,21 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::States => states::all(&mut bench).await?,
         Scenario::Records => records::all(&bench).await?,
         Scenario::Opening => opening::all(&mut bench).await?,
-        Scenario::Crowd => crowd::all(&mut bench).await?,
-        Scenario::Cycles => crowd::cycles(&mut bench).await?,
+        Scenario::Crowd { inside } => crowd::all(&mut bench, inside).await?,
         Scenario::Deadlines => deadlines::all(&mut bench).await?,
+        Scenario::Quotas { quota } => quotas::all(&mut bench, quota).await?,
+        Scenario::Callback { callback } => lost::all(&mut bench, callback).await?,
+        Scenario::Events => events::all(&mut bench).await?,
+        Scenario::Subsystem { subsystem } => subsystem::all(&mut bench, subsystem).await?,
+        Scenario::Fairness => fairness::all(&mut bench).await?,
+        Scenario::Statuses => statuses::all(&mut bench).await?,
+        Scenario::Measured => measured::all(&mut bench).await?,
+        Scenario::SwitchedOff { mask } => switched_off::all(&mut bench, mask).await?,
+        Scenario::Ignored { settings } => {
+            let ignored = bench.statistics().await?.settings_ignored;
+            ensure!(ignored == settings, "{ignored} settings were ignored");
+        }
+        Scenario::Cycles => crowd::cycles(&mut bench).await?,
         Scenario::Handshake => bench.whole_handshake().await?,
         Scenario::Refusals => faults::refusals(&mut bench).await?,
         Scenario::Callbacks => faults::callbacks(&mut bench).await?,

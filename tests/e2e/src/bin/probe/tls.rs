@@ -1,6 +1,6 @@
 //! A TLS client in memory: rustls, which does not care where its bytes come from.
 
-use crate::bench::within;
+use crate::{bench::within, raw};
 use anyhow::{Context, Result, ensure};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme,
@@ -116,6 +116,12 @@ pub async fn finish(driver: &Driver, session: SessionId, peer: &mut Peer) -> Res
             "the handshake does not go on: {leg:?}"
         );
     }
+}
+
+/// The session of a leg's reply.
+pub fn session(reply: &[u8]) -> Result<SessionId> {
+    let leg = raw::leg(reply)?;
+    SessionId::from_wire(leg.session).with_context(|| format!("no session: {leg:?}"))
 }
 
 /// A new session after its handshake.

@@ -1,16 +1,16 @@
 //! A program that goes while its legs are inside ksecdd: killed, ended, or its handles closed.
 
 use crate::{
-    bench::{Bench, send, within},
+    bench::{Bench, answered, send, within},
     raw, tls,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::{io, process};
 use tlsgate_client::{
     Device,
     device::Operation,
-    protocol::{Ioctl, NtStatus},
+    protocol::{CredentialId, Ioctl, NtStatus, payload::AcquireReply},
 };
 use tlsgate_lab_control::ksecdd::Completion;
 
@@ -60,6 +60,9 @@ pub async fn vanish(mut bench: Bench, end: End) -> Result<()> {
 async fn requests(bench: &Bench, device: &Device) -> Result<Vec<raw::Request>> {
     let driver = device.driver();
     let credential = bench.credential_on(&driver).await?;
+    let client = answered(send(device, &raw::acquire_client()), "a client").await?;
+    let client: AcquireReply = raw::structure(&client)?;
+    let client = CredentialId::from_wire(client.credential).context("no credential")?;
     let unused = bench.credential_on(&driver).await?;
     let (_half, _) = tls::begin(&driver, credential).await?;
     let (_whole, _) = tls::establish(&driver, credential).await?;
@@ -72,6 +75,7 @@ async fn requests(bench: &Bench, device: &Device) -> Result<Vec<raw::Request>> {
         raw::accept_new(credential, &hello),
         raw::accept_new(credential, &hello),
         raw::accept_next(session, &flight),
+        raw::connect_new(client),
         raw::session(Ioctl::CloseSession, closing),
         raw::release(unused),
     ])
