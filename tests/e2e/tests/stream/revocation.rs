@@ -82,7 +82,7 @@ fn revocation_that_cannot_be_told_is_refused_unless_ignored() -> Result<()> {
             client.refuses(&["--revocation", "end", other], status)?;
             client.connects(&["--revocation", "end", ignore])?;
         }
-        know(lab, &[], RevocationInformation::Good)
+        Ok(())
     })
 }
 
