@@ -13,6 +13,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{Arc, Mutex},
 };
+use tlsgate_lab_control::ksecdd::SniCredential;
 use tlsgate_lab_machine::wait_until;
 
 /// Connections that are open while the certificate is replaced.
@@ -51,6 +52,58 @@ fn each_client_gets_the_certificate_that_fits_it() -> Result<()> {
             }
         }
         server.stop()
+    })
+}
+
+/// `SCH_CRED_SNI_CREDENTIAL`, from microsoft/msquic (issue 1329): the flag is set with a principal.
+const SNI_CREDENTIAL: u32 = 0x0008_0000;
+
+/// What such a credential makes of other names is open: it serves them, or it refuses.
+#[test]
+fn a_credential_for_one_name_serves_its_clients() -> Result<()> {
+    each_completion_alone("principal", |lab| {
+        let pki = Pki::of(lab)?;
+        let other = pki.on_the_machine("one.test", Kind::Ecdsa, Purpose::Server)?;
+        let own = pki.on_the_machine("two.test", Kind::Ecdsa, Purpose::Server)?;
+        let (other, own) = (other.thumbprint()?, own.thumbprint()?);
+        for version in VERSIONS {
+            let context = context(version, |_| Ok(()))?;
+            for only in [SniCredential::AnyName, SniCredential::ItsNameOnly] {
+                lab.switch(|switches| switches.sni_credential = only)?;
+                let name = ["--principal", "two.test"];
+                let server = Terminate::start(lab, &[&other, &own], &name)?;
+                let acquired = lab.ksecdd()?.acquired.pop().context("nothing acquired")?;
+                ensure!(
+                    acquired.server
+                        && acquired.principal == "two.test"
+                        && acquired.flags & SNI_CREDENTIAL != 0,
+                    "{acquired:?}"
+                );
+                let mut tls = connect(&context, server.address(), "two.test", None)?;
+                let shown = tls.ssl().peer_certificate().context("no certificate")?;
+                let shown = thumbprint(&shown)?;
+                ensure!(shown == own, "{version:?}: {shown}, not {own}");
+                let (_, mut plain) = server.next()?;
+                talk(&mut tls, &mut plain)?;
+                let came = connect(&context, server.address(), "three.test", None);
+                if only == SniCredential::ItsNameOnly {
+                    ensure!(came.is_err(), "{version:?}: another name is served");
+                    server.refusal("SEC_E_WRONG_PRINCIPAL")?;
+                } else {
+                    let (_, mut plain) = server.next()?;
+                    talk(&mut came?, &mut plain)?;
+                }
+                server.stop()?;
+            }
+            let server = Terminate::start(lab, &[&own], &[])?;
+            let acquired = lab.ksecdd()?.acquired.pop().context("nothing acquired")?;
+            ensure!(
+                acquired.principal.is_empty() && acquired.flags & SNI_CREDENTIAL == 0,
+                "without a name: {acquired:?}"
+            );
+            server.stop()?;
+        }
+        Ok(())
     })
 }
 

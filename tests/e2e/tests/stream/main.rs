@@ -26,5 +26,6 @@ mod mutual;
 mod other_servers;
 mod pieces;
 mod records;
+mod revocation;
 mod shutdown;
 mod vanish;

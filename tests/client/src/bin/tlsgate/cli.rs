@@ -150,6 +150,9 @@ pub struct Serve {
     /// client chooses.
     #[arg(long, value_name = "NAME", value_delimiter = ',', num_args = 1..)]
     pub alpn: Vec<String>,
+    /// The one server name that the certificates are for.
+    #[arg(long, value_name = "NAME")]
+    pub principal: Option<String>,
     /// Resume no session, and give out no tickets.
     #[arg(long)]
     pub no_resumption: bool,
@@ -228,6 +231,12 @@ pub struct Credential {
     /// Check the revocation of the peer's certificates.
     #[arg(long, value_enum, value_name = "HOW FAR")]
     pub revocation: Option<Revoked>,
+    /// With --revocation: let a certificate pass that names no revocation information.
+    #[arg(long, requires = "revocation")]
+    pub ignore_no_revocation: bool,
+    /// With --revocation: let a certificate pass whose revocation information cannot be reached.
+    #[arg(long, requires = "revocation")]
+    pub ignore_revocation_offline: bool,
 }
 
 /// [`ClientAuth`] on the command line.
@@ -312,6 +321,20 @@ mod tests {
         };
         assert_eq!(connect.client.cert.len(), 0);
         assert_eq!(connect.client.credential.tls, Some(Version::Tls13));
+    }
+
+    #[test]
+    fn nothing_of_revocation_is_ignored_that_is_not_checked() {
+        let ignoring = ["tlsgate", "connect", "host:443", "--ignore-no-revocation"];
+        assert!(Cli::try_parse_from(ignoring).is_err());
+        let checking = ["--revocation", "end", "--ignore-revocation-offline"];
+        let Command::Connect(connect) =
+            Cli::parse_from([&ignoring[..], &checking].concat()).command
+        else {
+            panic!()
+        };
+        let credential = connect.client.credential;
+        assert!(credential.ignore_no_revocation && credential.ignore_revocation_offline);
     }
 
     #[test]

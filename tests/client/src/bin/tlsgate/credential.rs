@@ -15,6 +15,9 @@ pub fn server(options: &cli::Serve, certificates: &[Thumbprint]) -> Result<Crede
         CredentialOptions::certificate,
     );
     let mut credential = common(credential, &options.credential);
+    if let Some(name) = &options.principal {
+        credential = credential.principal(name);
+    }
     if options.no_resumption {
         credential = credential.no_resumption();
     }
@@ -69,6 +72,12 @@ fn common(mut credential: CredentialOptions, options: &cli::Credential) -> Crede
     }
     if let Some(how) = options.revocation {
         credential = credential.revocation(how.into());
+    }
+    if options.ignore_no_revocation {
+        credential = credential.ignore_no_revocation();
+    }
+    if options.ignore_revocation_offline {
+        credential = credential.ignore_revocation_offline();
     }
     credential
 }
