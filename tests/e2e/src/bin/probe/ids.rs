@@ -106,7 +106,7 @@ fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
 fn of_credential(id: CredentialId, hello: &[u8]) -> Vec<Request> {
     vec![
         raw::accept_new(id, hello),
-        raw::connect_new(id, "localhost"),
+        raw::connect_to(id, "localhost"),
         raw::release(id),
     ]
 }

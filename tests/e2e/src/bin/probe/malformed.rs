@@ -41,7 +41,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         raw::release(credential),
         raw::accept_new(credential, &tls::hello()?),
         raw::accept_next(session, b"data"),
-        raw::connect_new(client, "localhost"),
+        raw::connect_to(client, "localhost"),
         raw::connect_next(session, b"data"),
         raw::session(Ioctl::QuerySession, session),
         raw::session(Ioctl::Shutdown, session),
@@ -132,7 +132,7 @@ fn fields(
         &raw::accept_next(session, b"data"),
     ));
     all.extend(in_connect(
-        &raw::connect_new(client, "localhost"),
+        &raw::connect_to(client, "localhost"),
         &raw::connect_next(session, b"data"),
     ));
     all.extend(on_the_wrong_side(credential, client, session)?);
@@ -287,7 +287,7 @@ fn on_the_wrong_side(
         ),
         (
             "CONNECT with a server's credential",
-            raw::connect_new(server, "localhost"),
+            raw::connect_to(server, "localhost"),
         ),
         (
             "CONNECT of a server's session",
@@ -295,7 +295,7 @@ fn on_the_wrong_side(
         ),
         (
             "a client that checks names without a name",
-            raw::connect_new(client, ""),
+            raw::connect_to(client, ""),
         ),
     ])
 }

@@ -123,30 +123,6 @@ pub fn accept_next(session: SessionId, input: &[u8]) -> Request {
     accept(session.get(), 0, b"", input)
 }
 
-/// CONNECT for a new session with `localhost`.
-pub fn connect_new(credential: CredentialId) -> Request {
-    connect(0, credential.get(), b"localhost", b"")
-}
-
-/// CONNECT for a session that exists.
-pub fn connect_next(session: SessionId, input: &[u8]) -> Request {
-    connect(session.get(), 0, b"", input)
-}
-
-fn connect(session: u64, credential: u64, name: &[u8], input: &[u8]) -> Request {
-    let head = ConnectRequest {
-        head: RequestHead::default(),
-        session,
-        credential,
-        server_name_length: length(name.len()),
-        alpn_length: 0,
-        input_length: length(input.len()),
-        timeout_ms: 0,
-    };
-    let behind = [name, input].concat();
-    request(Ioctl::Connect, &head, &behind, limits::LARGEST_REPLY)
-}
-
 fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
     let head = AcceptRequest {
         head: RequestHead::default(),
@@ -161,8 +137,13 @@ fn accept(session: u64, credential: u64, alpn: &[u8], input: &[u8]) -> Request {
     request(Ioctl::Accept, &head, &behind, limits::LARGEST_REPLY)
 }
 
+/// CONNECT for a new session, to `localhost`, with the ALPN list `h2`.
+pub fn connect_new(credential: CredentialId) -> Request {
+    connect_to(credential, "localhost")
+}
+
 /// CONNECT for a new session, to the server of this name, with the ALPN list `h2`.
-pub fn connect_new(credential: CredentialId, server_name: &str) -> Request {
+pub fn connect_to(credential: CredentialId, server_name: &str) -> Request {
     connect(0, credential.get(), server_name, b"\x02h2", b"")
 }
 
