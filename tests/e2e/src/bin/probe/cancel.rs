@@ -1,7 +1,8 @@
-//! Requests that ksecdd holds are cancelled: the caller is free at once, the call is not.
+//! Requests are cancelled: the caller is free at once. A call that ksecdd holds is not; what waits for
+//! admission makes none.
 
 use crate::{
-    bench::{Bench, refused, within},
+    bench::{Bench, answered, refused, within},
     raw::{self, Request},
     tls,
 };
@@ -18,6 +19,53 @@ pub async fn held(bench: &mut Bench) -> Result<()> {
     connect(bench, credential).await?;
     close(bench, credential).await?;
     release(bench, credential).await
+}
+
+/// Every request that can wait for admission, while the one call that may be inside ksecdd is held.
+pub async fn waiting(bench: &mut Bench) -> Result<()> {
+    let (server, client) = (bench.credential().await?, bench.client_credential().await?);
+    let unused = bench.credential().await?;
+    let (closing, _peer) = tls::establish(&bench.driver, server).await?;
+    let leg = raw::accept_new(server, &tls::hello()?);
+    bench.lab.complete(Completion::Held)?;
+    let inside = bench.issue(&leg);
+    bench.held(1).await?;
+    let before = bench.statistics().await?;
+    let requests = [
+        raw::acquire(bench.thumbprint, ""),
+        leg,
+        raw::connect_new(client),
+        raw::session(Ioctl::CloseSession, closing),
+        raw::release(unused),
+    ];
+    for (request, waiting) in requests.iter().zip(1..) {
+        let operation = bench.issue(request);
+        bench
+            .settle("a request that waits", |now| now.waiting_live == waiting)
+            .await?;
+        operation.canceller().cancel();
+        refused(operation, NtStatus::STATUS_CANCELLED, request.ioctl).await?;
+        let now = bench.statistics().await?;
+        ensure!(
+            now.orphans_live == 0
+                && now.cancelled == before.cancelled + waiting
+                && now.calls == before.calls,
+            "{:?} was cancelled: {now:#?}",
+            request.ioctl
+        );
+    }
+    ensure!(bench.lab.state()?.held == 1, "more than one call is inside");
+    bench.lab.complete(Completion::Late)?;
+    bench.lab.release()?;
+    let session = tls::session(&answered(inside, "the leg inside").await?)?;
+    within(bench.driver.close(session)).await??;
+    for credential in [server, client] {
+        within(bench.driver.release(credential)).await??;
+    }
+    let calls = bench.quiet(0).await?.calls - before.calls;
+    // Two deletions, three credentials freed: nothing was called for a request that nobody wants.
+    ensure!(calls == 5, "{calls} calls");
+    Ok(())
 }
 
 async fn acquire(bench: &mut Bench) -> Result<()> {

@@ -9,7 +9,7 @@ use tlsgate_client::{
     Certificate, CredentialOptions, Error, NewSession, Start,
     protocol::{CredentialId, SecurityStatus, SessionId, payload::state},
 };
-use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function};
+use tlsgate_lab_control::ksecdd::{Completion, Effect, Function};
 
 /// What the calls that go wrong give.
 const WRONG: SecurityStatus = SecurityStatus::SEC_E_INSUFFICIENT_MEMORY;
@@ -114,13 +114,7 @@ async fn counted(
 }
 
 fn arm(bench: &mut Bench, function: Function, effect: Effect) -> Result<()> {
-    bench.lab.ksecdd(|switches| {
-        switches.faults = vec![Fault {
-            function,
-            nth: 1,
-            effect,
-        }];
-    })
+    bench.lab.fault(function, &[effect])
 }
 
 /// Whatever the documents leave open about callbacks and resets.

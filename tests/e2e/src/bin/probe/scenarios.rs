@@ -31,6 +31,8 @@ struct Arguments {
 enum Scenario {
     /// Requests that ksecdd holds are cancelled.
     CancelHeld,
+    /// Requests that wait for admission are cancelled.
+    CancelWaiting,
     /// Legs are cancelled while they complete.
     CancelRace,
     /// Leaves legs inside ksecdd, and goes.
@@ -135,6 +137,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
     let mut bench = Bench::open(arguments.thumbprint)?;
     match arguments.scenario {
         Scenario::CancelHeld => cancel::held(&mut bench).await?,
+        Scenario::CancelWaiting => cancel::waiting(&mut bench).await?,
         Scenario::CancelRace => race::all(&mut bench).await?,
         Scenario::Vanish { end } => return vanish::vanish(bench, end).await,
         Scenario::WrongCertificate => opening::wrong_certificate(&bench).await?,
