@@ -262,13 +262,10 @@ impl Gate {
     }
 
     /// Keeps an async context for a while because a call on it was refused: whether such a call can
-    /// call back is not documented. Where ksecdd says that it owes none, the context goes at once.
-    /// IRQL: PASSIVE_LEVEL.
+    /// call back is not documented. Not even where ksecdd says that it owes no callback does the context
+    /// go at once: ksecdd may say so as soon as it begins to call. IRQL: PASSIVE_LEVEL.
     pub fn quarantine(&self, context: Option<AsyncContext<Operation>>) {
         let Some(context) = context else { return };
-        if !context.owes_callback() {
-            return self.free_async_context(Some(context));
-        }
         self.keep(context);
     }
 

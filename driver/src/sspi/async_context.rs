@@ -14,7 +14,7 @@
 //!
 //! [quarantine]: crate::gate::Gate::quarantine
 
-use super::{optional, status, watcher::Watcher};
+use super::{status, watcher::Watcher};
 use crate::{memory::Shared, nt};
 use alloc::boxed::Box;
 use core::{
@@ -166,13 +166,6 @@ impl<T: Completed> AsyncContext<T> {
     /// Whether its last call was taken over: a callback may be on its way all the same.
     pub fn is_lost(&self) -> bool {
         self.block.slot.is_lost()
-    }
-
-    /// Whether a callback may yet come of the last call, which was refused. Without
-    /// `SspiAsyncContextRequiresNotify` nobody knows. IRQL: PASSIVE_LEVEL.
-    pub fn owes_callback(&self) -> bool {
-        // SAFETY: the context is alive.
-        unsafe { optional::requires_notify(self.raw) }.unwrap_or(true)
     }
 }
 

@@ -42,7 +42,8 @@ fn unload_waits_for_a_call_that_never_ends_and_says_so() -> Result<()> {
 }
 
 #[test]
-fn where_ksecdd_owes_no_callback_the_driver_goes_on_and_keeps_nothing() -> Result<()> {
+fn where_ksecdd_owes_no_callback_the_driver_goes_on_and_keeps_the_context_for_a_while() -> Result<()>
+{
     let lab = lab()?;
     probe(&lab, &["callback", "may-come"])?;
     lab.uninstall()?;

@@ -88,7 +88,7 @@ async fn inside_and_waiting(bench: &mut Bench, credential: CredentialId) -> Resu
         .await
 }
 
-/// ACQUIRE_CREDENTIAL asks for its own time; CLOSE_SESSION and RELEASE_CREDENTIAL have the usual one.
+/// ACQUIRE_CREDENTIAL asks for its own time; CLOSE_SESSION and RELEASE_CREDENTIAL have the longest.
 async fn other_requests(bench: &mut Bench) -> Result<()> {
     let before = bench.statistics().await?;
     let acquire = raw::within(raw::acquire(bench.thumbprint, ""), STEP);
@@ -103,14 +103,14 @@ async fn other_requests(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
     let (session, _peer) = tls::establish(&bench.driver, credential).await?;
     let close = raw::session(Ioctl::CloseSession, session);
-    timed_out(bench, &close, USUAL, 0).await?;
+    timed_out(bench, &close, LONGEST, 0).await?;
     refused(bench.issue(&close), NtStatus::STATUS_NOT_FOUND, "it closes").await?;
     let_go(bench, 1).await?;
     bench
         .settle("the session", |now| now.sessions_live == 0)
         .await?;
     let release = raw::release(credential);
-    timed_out(bench, &release, USUAL, 0).await?;
+    timed_out(bench, &release, LONGEST, 0).await?;
     refused(
         bench.issue(&release),
         NtStatus::STATUS_NOT_FOUND,
