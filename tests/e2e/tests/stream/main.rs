@@ -18,6 +18,7 @@ mod socket;
 mod as_client;
 mod both_sides;
 mod certificates;
+mod from_server;
 mod garbage;
 mod handshake;
 mod keep_alive;
