@@ -20,6 +20,7 @@ mod both_sides;
 mod certificates;
 mod from_server;
 mod garbage;
+mod half_close;
 mod handshake;
 mod keep_alive;
 mod many;
