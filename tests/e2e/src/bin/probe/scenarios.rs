@@ -102,7 +102,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Garbage => garbage::all(&bench).await?,
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,
-        Scenario::Records => records::all(&bench).await?,
+        Scenario::Records => records::all(&mut bench).await?,
         Scenario::Opening => opening::all(&mut bench).await?,
         Scenario::Crowd => crowd::all(&mut bench).await?,
         Scenario::Cycles => crowd::cycles(&mut bench).await?,
