@@ -26,7 +26,8 @@ const AT_ONCE: usize = 64 * 1024;
 ///
 /// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
 /// the records are being made; flush to know that they are on their way, as with any buffered
-/// writer. Dropping the stream closes the session.
+/// writer. After a shutdown a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on.
+/// Dropping the stream closes the session.
 ///
 /// Of SEAL and UNSEAL only one is on its way at a time: an UNSEAL may meet a post-handshake message,
 /// and then nothing can be sealed before a leg has seen it (documentation of `DecryptMessage
@@ -313,6 +314,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     ) -> Poll<io::Result<usize>> {
         if data.is_empty() {
             return Poll::Ready(Ok(0));
+        }
+        if self.closing != Closing::NotYet {
+            // The peer would ignore it (RFC 8446, section 6.1).
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;

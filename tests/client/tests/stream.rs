@@ -114,6 +114,23 @@ async fn shutting_down_says_close_notify() {
     assert_eq!((read.unwrap(), &got[..]), (7, &b"the end"[..]));
 }
 
+/// What would be written then, no peer would hear; reading goes on.
+#[tokio::test]
+async fn nothing_is_written_behind_close_notify() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, mut server) = connect(&lab, 4096).await;
+    server.shutdown().await.unwrap();
+    let (seals, _) = lab.fake.record_calls();
+    let error = server.write_all(b"more").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BrokenPipe);
+    assert_eq!(lab.fake.record_calls().0, seals);
+    client.write_all(b"heard").await.unwrap();
+    client.flush().await.unwrap();
+    let mut heard = [0; 5];
+    server.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"heard");
+}
+
 #[tokio::test]
 async fn a_record_that_was_tampered_with_fails_with_its_status() {
     let lab = Lab::new(&TLS13).await;

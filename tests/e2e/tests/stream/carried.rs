@@ -121,6 +121,11 @@ impl Terminate {
         Ok((facts, socket))
     }
 
+    /// How the connection that was opened last has ended.
+    pub fn ending(&self) -> Result<String> {
+        self.server.running().line()
+    }
+
     /// Waits until the program has given this reason for something that it did not do.
     pub fn refusal(&self, reason: &str) -> Result<String> {
         let what = format!("the server to say {reason:?}");

@@ -1,10 +1,17 @@
 //! A client's stream, flight by flight: everything that it writes before it reads again.
 
 use crate::socket;
+use anyhow::Result;
 use std::{
     io::{self, Read, Write},
+    iter::StepBy,
     net::TcpStream,
+    ops::Range,
+    thread,
 };
+
+/// Scenarios at a time in [`each_cut`].
+const AT_ONCE: usize = 4;
 
 /// A stream whose flights are sent by a function: it gets the socket, the flight's number, counted
 /// from 0, and its bytes.
@@ -80,6 +87,38 @@ pub fn pieces<'a>(
         socket::wait_until_taken(socket)?;
     }
     Ok(())
+}
+
+/// Sends a flight in two pieces: the second begins at byte `cut` of the last record, or with the
+/// record's last byte.
+pub fn cut_last(mut socket: &TcpStream, flight: &[u8], cut: usize) -> io::Result<()> {
+    let last = last_record(flight);
+    let (first, second) = flight.split_at(flight.len() - last + cut.min(last - 1));
+    socket.write_all(first)?;
+    socket::wait_until_taken(socket)?;
+    socket.write_all(second)
+}
+
+/// Bytes of the last record of a flight.
+pub fn last_record(flight: &[u8]) -> usize {
+    records(flight).last().map_or(0, |record| record.len())
+}
+
+/// Runs `scenario` several times at once, each with its share of the cuts of a record of so many
+/// bytes: every one waits for TCP to acknowledge its first piece.
+pub fn each_cut(
+    length: usize,
+    scenario: impl Fn(StepBy<Range<usize>>) -> Result<()> + Sync,
+) -> Result<()> {
+    let scenario = &scenario;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..AT_ONCE)
+            .map(|first| scope.spawn(move || scenario((first..length).step_by(AT_ONCE))))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|it| it.join().expect("no panic"))
+    })
 }
 
 /// The records of a flight, headers included; a cut one at the end is one too.

@@ -2,13 +2,17 @@
 
 use crate::{
     carried::{Facts, Forward, accept},
+    flights::Flights,
     pki::Identity,
 };
 use anyhow::{Context, Result, anyhow};
 use openssl::ssl::{
     AlpnError, HandshakeError, Ssl, SslContext, SslContextBuilder, SslMethod, SslStream, SslVersion,
 };
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+};
 
 /// A server that takes one connection at a time.
 pub struct OpensslServer {
@@ -64,6 +68,16 @@ impl OpensslServer {
                     anyhow!("no handshake: {}", stream.error())
                 }
             })
+    }
+
+    /// The same before the handshake, with every flight sent by `send`.
+    pub fn accept_in_flights<F>(&self, send: F) -> Result<SslStream<Flights<F>>>
+    where
+        F: FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>,
+    {
+        let socket = accept(&self.listener)?;
+        let ssl = Ssl::new(&self.context)?;
+        Ok(SslStream::new(ssl, Flights::new(socket, send))?)
     }
 
     /// Both sides of a new connection.

@@ -1,11 +1,13 @@
-//! The same bytes in other pieces: one at a time, and the `ClientHello` cut at every place.
+//! The same bytes in other pieces: one at a time, and records cut at every place.
 
 use crate::{
-    client::{Client, VERSIONS},
-    flights::{pieces, whole},
+    client::{Client, VERSIONS, says_the_same},
+    flights::{cut_last, each_cut, last_record, pieces, whole},
+    page,
     site::{Site, each_completion},
 };
 use anyhow::{Context, Result, ensure};
+use std::{io, net::TcpStream};
 use tlsgate_lab_control::kmdf;
 
 #[test]
@@ -60,6 +62,47 @@ fn the_client_hello_cut_at_every_offset() -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// The client's Finished, and its request.
+#[test]
+fn the_last_record_of_the_client_s_flights_cut_at_every_offset() -> Result<()> {
+    each_completion("a client's last records cut", &[], |site| {
+        for version in VERSIONS {
+            let client = Client::new(version)?;
+            let (mut flights, mut longest) = (0, 0);
+            speaks(site, &client, |socket, number, flight| {
+                flights = number + 1;
+                if number > 0 {
+                    longest = longest.max(last_record(flight));
+                }
+                whole(socket, number, flight)
+            })?;
+            ensure!(flights == 3, "{flights} flights");
+            each_cut(longest, |mut cuts| {
+                cuts.try_for_each(|cut| {
+                    speaks(site, &client, |socket, number, flight| match number {
+                        0 => whole(socket, number, flight),
+                        _ => cut_last(socket, flight, cut),
+                    })
+                    .with_context(|| format!("{version:?}, cut at {cut}"))
+                })
+            })?;
+        }
+        Ok(())
+    })
+}
+
+/// A page, with Finished in a flight of its own.
+fn speaks(
+    site: &Site,
+    client: &Client,
+    send: impl FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>,
+) -> Result<()> {
+    let mut stream = client.connect(site.socket()?, send)?;
+    stream.get_mut().depart()?;
+    let page = page::get(&mut stream)?;
+    says_the_same(&page, &stream)
 }
 
 fn cut_at(site: &Site, client: &Client, cut: usize) -> Result<()> {

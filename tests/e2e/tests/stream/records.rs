@@ -4,11 +4,12 @@ use crate::{
     client::{Client, VERSIONS},
     flights::{pieces, records, reframed, whole},
     page,
-    site::{Site, each_completion},
+    site::each_completion,
 };
 use anyhow::{Context, Result, ensure};
 use openssl::ssl::SslVersion;
 use std::io::Write;
+use tlsgate_e2e::Lab;
 use tlsgate_lab_control::ksecdd::{Fragments, Records};
 
 /// What the documents leave open of how a leg uses its input, in every combination.
@@ -19,15 +20,16 @@ const HABITS: [(Records, Fragments); 4] = [
     (Records::One, Fragments::Consumed),
 ];
 
-fn with_each_habit(site: &Site, scenario: impl Fn() -> Result<()>) -> Result<()> {
+/// Runs a scenario with each of them.
+pub fn with_each_habit(lab: &Lab, scenario: impl Fn() -> Result<()>) -> Result<()> {
     for (records, fragments) in HABITS {
-        site.lab.switch(|switches| {
+        lab.switch(|switches| {
             switches.records = records;
             switches.fragments = fragments;
         })?;
         scenario().with_context(|| format!("records {records:?}, fragments {fragments:?}"))?;
     }
-    site.lab.switch(|switches| {
+    lab.switch(|switches| {
         (switches.records, switches.fragments) = HABITS[0];
     })
 }
@@ -36,7 +38,7 @@ fn with_each_habit(site: &Site, scenario: impl Fn() -> Result<()>) -> Result<()>
 #[test]
 fn several_records_in_one_segment() -> Result<()> {
     each_completion("several records in one segment", &[], |site| {
-        with_each_habit(site, || {
+        with_each_habit(site.lab, || {
             for version in VERSIONS {
                 let mut most = 0;
                 Client::new(version)?.page(site.socket()?, |socket, number, flight| {
@@ -56,7 +58,7 @@ fn several_records_in_one_segment() -> Result<()> {
 #[test]
 fn many_request_records_with_the_end_of_the_handshake() -> Result<()> {
     each_completion("many request records", &[], |site| {
-        with_each_habit(site, || {
+        with_each_habit(site.lab, || {
             let client = Client::new(SslVersion::TLS1_3)?;
             let mut stream = client.connect(site.socket()?, |socket, number, flight| {
                 if number == 0 {
@@ -87,7 +89,7 @@ fn many_request_records_with_the_end_of_the_handshake() -> Result<()> {
 #[test]
 fn a_client_hello_in_many_records() -> Result<()> {
     each_completion("ClientHello in many records", &[], |site| {
-        with_each_habit(site, || {
+        with_each_habit(site.lab, || {
             for version in VERSIONS {
                 let client = Client::new(version)?;
                 for size in [1, 2, 3, 4, 5, 50, 100] {

@@ -10,14 +10,16 @@ use tlsgate_client::{
     Driver, Record, RecordOutcome, Start,
     protocol::{CredentialId, SecurityStatus, SessionId, limits, payload::state},
 };
+use tlsgate_lab_control::ksecdd::{Effect, Function};
 
 /// Each on a session of its own.
-pub async fn all(bench: &Bench) -> Result<()> {
+pub async fn all(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
     the_largest(&bench.driver, credential).await?;
     parts_of_records(&bench.driver, credential).await?;
     a_key_update_among_data(&bench.driver, credential).await?;
     the_end_among_data(&bench.driver, credential).await?;
+    an_expired_context_behind_the_end(bench, credential).await?;
     damage_among_data(&bench.driver, credential).await?;
     what_cannot_be_tls(&bench.driver, credential).await?;
     ensure!(
@@ -125,6 +127,68 @@ async fn the_end_among_data(driver: &Driver, credential: CredentialId) -> Result
     let opened = unseal(driver, session, &stream).await?;
     expect(&opened, RecordOutcome::PeerClosed, length, b"last")?;
     close(driver, session).await
+}
+
+/// `SEC_E_CONTEXT_EXPIRED` is worth another try when a leg is due, and never once close_notify has been
+/// said, by either side: who would wait for a leg would wait for good.
+async fn an_expired_context_behind_the_end(
+    bench: &mut Bench,
+    credential: CredentialId,
+) -> Result<()> {
+    const EXPIRED: SecurityStatus = SecurityStatus::SEC_E_CONTEXT_EXPIRED;
+    for end in [End::None, End::Ours, End::Theirs] {
+        let driver = bench.driver.clone();
+        let (session, mut peer) = tls::establish(&driver, credential).await?;
+        match end {
+            End::None => {}
+            End::Ours => {
+                let said = within(driver.shutdown(session)).await??;
+                ensure!(said.outcome == RecordOutcome::Data, "{said:?}");
+                ensure!(peer.hear(&said.bytes)?.is_empty(), "not just close_notify");
+                // Half-closed: what the peer still says is heard.
+                let stream = peer.say(b"still")?;
+                let opened = unseal(&driver, session, &stream).await?;
+                expect(&opened, RecordOutcome::Data, stream.len(), b"still")?;
+            }
+            End::Theirs => {
+                let stream = peer.say_goodbye()?;
+                let opened = unseal(&driver, session, &stream).await?;
+                expect(&opened, RecordOutcome::PeerClosed, stream.len(), b"")?;
+                // And here, what is still said.
+                let sealed = within(driver.seal(session, b"still")).await??;
+                ensure!(sealed.outcome == RecordOutcome::Data, "{sealed:?}");
+                ensure!(peer.hear(&sealed.bytes)? == b"still", "something else");
+            }
+        }
+        let function = Function::SealMessage;
+        bench.lab.fault(function, &[Effect::Refused(EXPIRED.0)])?;
+        let sealed = within(driver.seal(session, b"more")).await??;
+        bench.lab.fault(function, &[])?;
+        let expected = match end {
+            End::None => RecordOutcome::Renegotiate,
+            End::Ours | End::Theirs => RecordOutcome::Failed,
+        };
+        ensure!(
+            sealed.outcome == expected && sealed.status == EXPIRED && sealed.bytes.is_empty(),
+            "{end:?}: {sealed:?}"
+        );
+        match end {
+            End::None => {
+                tls::talk(&driver, session, &mut peer).await?;
+                close(&driver, session).await?;
+            }
+            End::Ours | End::Theirs => failed(&driver, session).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Who has said close_notify.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    None,
+    Ours,
+    Theirs,
 }
 
 /// A record that was changed fails the session; what came before is delivered.

@@ -145,7 +145,7 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Garbage => garbage::all(&bench).await?,
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,
-        Scenario::Records => records::all(&bench).await?,
+        Scenario::Records => records::all(&mut bench).await?,
         Scenario::Opening => opening::all(&mut bench).await?,
         Scenario::Crowd { inside } => crowd::all(&mut bench, inside).await?,
         Scenario::Deadlines => deadlines::all(&mut bench).await?,
