@@ -204,6 +204,7 @@ fn free(credential: &Shared<Credential>) {
     if let Some(mut freer) = credential.take_freer() {
         freer.set(Work::End {
             ending: Ending::Credential(Freeing(credential.clone())),
+            closer: None,
             result: None,
         });
         credential.gate.issuers.submit(freer);
@@ -256,6 +257,11 @@ impl AcquiringUse {
 }
 
 impl Freeing {
+    /// Takes the request that waits for it, if there is one and no one has taken it.
+    pub fn take_closer(&self) -> Option<Shared<Pending>> {
+        self.0.take_closer()
+    }
+
     /// What is to be freed.
     pub fn parts(&mut self) -> &mut Parts {
         // SAFETY: there is one freeing, after all uses, and it is borrowed exclusively.
@@ -264,7 +270,7 @@ impl Freeing {
 
     /// The handle is freed, or there was none: frees the rest and completes RELEASE_CREDENTIAL.
     /// IRQL: PASSIVE_LEVEL, on an issuer's thread.
-    pub fn finish(mut self, result: SecurityStatus) {
+    pub fn finish(mut self, closer: Option<Shared<Pending>>, result: SecurityStatus) {
         let parts = self.parts();
         let asynchronous = parts.asynchronous.take();
         // SAFETY: no use is open, and the freeing has it alone.
@@ -273,7 +279,7 @@ impl Freeing {
         let gate = self.0.gate;
         gate.free_async_context(asynchronous);
         gate.counters.credentials_live.down();
-        if let Some(closer) = self.0.take_closer() {
+        if let Some(closer) = closer {
             let reply = ReleaseReply {
                 head: ReplyHead::new(result),
                 deferred: 0,

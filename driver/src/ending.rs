@@ -2,7 +2,9 @@
 
 use crate::{
     credential::Freeing,
+    memory::Shared,
     operation::{self, Operation, Work},
+    pending::Pending,
     session::{Session, finish_deletion},
     sspi::{self, AsyncContext, Deletion, Lent, is_valid},
 };
@@ -44,6 +46,14 @@ impl Ending {
         }
     }
 
+    /// Takes the request that waits for the end, if any.
+    fn take_closer(&self) -> Option<Shared<Pending>> {
+        match self {
+            Self::Session(deletion) => deletion.holder().take_closer(),
+            Self::Credential(freeing) => freeing.take_closer(),
+        }
+    }
+
     const fn functions(&self) -> (Asynchronous, Synchronous) {
         match self {
             Self::Session(_) => (SspiDeleteSecurityContextAsync, DeleteSecurityContext),
@@ -65,9 +75,17 @@ impl Ending {
 pub fn step(operation: Box<Operation>) {
     let gate = operation.gate();
     let mut operation = Lent::new(operation);
-    let Work::End { ending, result } = operation.get().work() else {
+    let Work::End {
+        ending,
+        closer,
+        result,
+    } = operation.get().work()
+    else {
         return operation.reclaim().end();
     };
+    if closer.is_none() {
+        *closer = ending.take_closer();
+    }
     if let Some(result) = *result {
         return finish(operation.reclaim(), result);
     }
@@ -99,16 +117,11 @@ pub fn step(operation: Box<Operation>) {
 }
 
 fn finish(mut operation: Box<Operation>, result: SecurityStatus) {
-    match operation.take() {
-        Work::End {
-            ending: Ending::Session(deletion),
-            ..
-        } => finish_deletion(deletion, result),
-        Work::End {
-            ending: Ending::Credential(freeing),
-            ..
-        } => freeing.finish(result),
-        _ => {}
+    if let Work::End { ending, closer, .. } = operation.take() {
+        match ending {
+            Ending::Session(deletion) => finish_deletion(deletion, closer, result),
+            Ending::Credential(freeing) => freeing.finish(closer, result),
+        }
     }
     operation.end();
 }

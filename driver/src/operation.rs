@@ -58,6 +58,8 @@ pub enum Work {
     End {
         /// The right to.
         ending: Ending,
+        /// The request that waits for it, once the end has begun.
+        closer: Option<Shared<Pending>>,
         /// What the call gave, once it has.
         result: Option<SecurityStatus>,
     },
@@ -149,6 +151,14 @@ impl Operation {
         }
     }
 
+    /// The request that waits for it: its own, or the one that closes what it ends.
+    fn request(&self) -> Option<Shared<Pending>> {
+        match &self.work {
+            Work::End { closer, .. } => closer.clone(),
+            _ => self.pending.clone(),
+        }
+    }
+
     /// Before a call: whether the request still wants it.
     pub fn begin(&self) -> Begin {
         self.pending
@@ -182,7 +192,7 @@ pub unsafe fn issue(
     let Some(armed) = ready.arm() else {
         return Some((operation.reclaim(), SecurityStatus::SEC_E_INTERNAL_ERROR));
     };
-    let pending = operation.get().pending.clone();
+    let pending = operation.get().request();
     gate.watch.call(&gate.settings, armed.watcher(), pending);
     operation.get().issued = nt::precise_time();
     // SAFETY: this function's contract.

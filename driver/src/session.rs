@@ -231,7 +231,8 @@ impl Session {
         (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
     }
 
-    fn take_closer(&self) -> Option<Shared<Pending>> {
+    /// Takes that request back, if it has not been taken.
+    pub fn take_closer(&self) -> Option<Shared<Pending>> {
         let raw = self.closer.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what `set_closer` gave away, taken back once.
         (!raw.is_null()).then(|| unsafe { Shared::from_raw(raw) })
@@ -250,6 +251,7 @@ impl Holder for Session {
         if let Some(mut deleter) = session.take_deleter() {
             deleter.set(Work::End {
                 ending: Ending::Session(deletion),
+                closer: None,
                 result: None,
             });
             session.gate.issuers.submit(deleter);
@@ -259,7 +261,11 @@ impl Holder for Session {
 
 /// The context is gone, or there was none: frees the rest and completes CLOSE_SESSION. IRQL:
 /// PASSIVE_LEVEL, on an issuer's thread.
-pub fn finish_deletion(mut deletion: Deletion<Session>, result: SecurityStatus) {
+pub fn finish_deletion(
+    mut deletion: Deletion<Session>,
+    closer: Option<Shared<Pending>>,
+    result: SecurityStatus,
+) {
     let parts = deletion.parts();
     let asynchronous = parts.asynchronous.take();
     let session = deletion.holder().clone();
@@ -267,7 +273,7 @@ pub fn finish_deletion(mut deletion: Deletion<Session>, result: SecurityStatus) 
     session.credential.end();
     session.gate.counters.sessions_live.down();
     session.trace_end();
-    if let Some(closer) = session.take_closer() {
+    if let Some(closer) = closer {
         closer.complete(NtStatus::STATUS_SUCCESS, |room| {
             crate::dispatch::write(
                 room,

@@ -237,6 +237,7 @@ async fn counted(
         .settle(&what, |now| {
             now.timed_out == before.timed_out + timed_out
                 && now.timed_out_inside == before.timed_out_inside + inside
+                && now.cancelled == before.cancelled
                 && now.orphans_live == inside
         })
         .await

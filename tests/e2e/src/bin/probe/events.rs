@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tlsgate_client::{
     Device,
     device::Operation,
-    protocol::{CredentialId, NtStatus, SecurityStatus},
+    protocol::{CredentialId, Ioctl, NtStatus, SecurityStatus, SessionId},
 };
 use tlsgate_lab_control::{
     kmdf::{Event, Value},
@@ -35,6 +35,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
     failed(bench, credential).await?;
     client(bench).await?;
     orphans(bench, credential).await?;
+    refusal(bench, session).await?;
 
     bench.lab.listen(false)?;
     let (last, before) = (last(&mut bench.lab)?, bench.lab.report()?.event_writes);
@@ -46,6 +47,23 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         after - before
     );
     within(bench.driver.release(credential)).await??;
+    Ok(())
+}
+
+/// A request for a session that is gone.
+async fn refusal(bench: &mut Bench, gone: SessionId) -> Result<()> {
+    let before = last(&mut bench.lab)?;
+    let query = bench.issue(&raw::session(Ioctl::QuerySession, gone));
+    refused(query, NtStatus::STATUS_NOT_FOUND, "a session that is gone").await?;
+    let written = bench.lab.events(before)?;
+    let event = only(&written, "Refused")?;
+    ensure!(
+        event.level == 3
+            && event.fields["ioctl"] == text("QuerySession")
+            && event.fields["ntstatus"] == hexadecimal(NtStatus::STATUS_NOT_FOUND.0)
+            && event.fields["what"] == text("STATUS_NOT_FOUND"),
+        "{event:?}"
+    );
     Ok(())
 }
 

@@ -47,7 +47,10 @@ pub async fn all(bench: &mut Bench, quota: Quota) -> Result<()> {
         }
         Quota::Operations => operations(bench).await,
         Quota::Input => input(bench).await,
-        Quota::Failures => failures(bench).await,
+        Quota::Failures => {
+            failures(bench).await?;
+            too_late(bench).await
+        }
     }
 }
 
@@ -261,21 +264,7 @@ async fn failures(bench: &mut Bench) -> Result<()> {
     let started = Instant::now();
     let before = bench.statistics().await?;
     bench.reply(&good).await?;
-    let mut failed = 1_u64;
-    // Time goes on meanwhile, and gives a failure a second back.
-    loop {
-        match within(bench.issue(&garbage)).await? {
-            Ok(reply) => {
-                let reply = raw::leg(&reply)?;
-                ensure!(reply.head.status < 0, "garbage: {reply:?}");
-                failed += 1;
-            }
-            Err(NtStatus::STATUS_RETRY) => break,
-            Err(other) => return Err(anyhow!("garbage: {}", name(other))),
-        }
-        let most = 3 + started.elapsed().as_secs() + 1;
-        ensure!(failed <= most, "{failed} failures, {most} were due");
-    }
+    let failed = 1 + until_refused(bench, &garbage, 3, started).await?;
     ensure!(failed >= 3, "refused after {failed} failures");
     let now = bench.statistics().await?;
     ensure!(
@@ -290,6 +279,53 @@ async fn failures(bench: &mut Bench) -> Result<()> {
     within(bench.driver.close(session)).await??;
     drop(other);
     close_all(bench).await
+}
+
+/// A handshake that is not over in time has failed, too, though its session lives until it is closed.
+async fn too_late(bench: &mut Bench) -> Result<()> {
+    const TIME: u32 = 10_000;
+    let credential = bench.credential().await?;
+    let mut late = Vec::new();
+    for _ in 0..3 {
+        let mut peer = tls::Peer::new()?;
+        let first = raw::accept_new(credential, &peer.take()?);
+        let reply = bench.reply(&raw::within(first, TIME)).await?;
+        peer.give(raw::token(&reply))?;
+        late.push(raw::accept_next(tls::session(&reply)?, &peer.take()?));
+    }
+    bench.lab.advance(u64::from(TIME))?;
+    let started = Instant::now();
+    for leg in &late {
+        let status = NtStatus::STATUS_IO_TIMEOUT;
+        refused(bench.issue(leg), status, "a leg that is too late").await?;
+    }
+    let garbage = raw::accept_new(credential, &[0x55; 64]);
+    until_refused(bench, &garbage, 0, started).await?;
+    close_all(bench).await
+}
+
+/// Fails handshakes until one is refused. Gives how many failed: not more than are borne at once, and
+/// one for each second.
+async fn until_refused(
+    bench: &Bench,
+    garbage: &Request,
+    at_once: u64,
+    started: Instant,
+) -> Result<u64> {
+    let mut failed = 0;
+    loop {
+        match within(bench.issue(garbage)).await? {
+            Ok(reply) => {
+                let reply = raw::leg(&reply)?;
+                ensure!(reply.head.status < 0, "garbage: {reply:?}");
+                failed += 1;
+            }
+            Err(NtStatus::STATUS_RETRY) => return Ok(failed),
+            Err(other) => return Err(anyhow!("garbage: {}", name(other))),
+        }
+        let most = at_once + started.elapsed().as_secs() + 1;
+        ensure!(failed <= most, "{failed} failures, {most} were due");
+    }
 }
 
 fn leg(credential: CredentialId) -> Result<Request> {
