@@ -35,6 +35,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
             && now.highest_callback_irql == 0,
         "{now:#?}"
     );
+    bench.lab.ksecdd(|switches| switches.callback_irql = 0)?;
     for completion in [Completion::Inline, Completion::Early, Completion::Late] {
         bench.lab.complete(completion)?;
         some(bench, completion).await?;
