@@ -1,8 +1,8 @@
 //! `tlsgate.sys`: TLS handshakes by the asynchronous SSPI of the Windows kernel.
 //!
 //! A request goes one way: [`dispatch`] decodes it (`tlsgate-protocol`), its operation's file
-//! ([`acquire`], [`close`], [`handshake`], [`query`], [`record`], [`release`]) asks `tlsgate-core` what
-//! to do, an issuer ([`issuers`]) makes the call ([`leg`], [`acquire`], [`ending`]), the callback
+//! ([`acquire`], [`close`], [`handshake`], [`query`], [`record`], [`release`], [`session_query`]) asks
+//! `tlsgate-core` what to do, an issuer ([`issuers`]) makes the call ([`leg`], [`acquire`], [`ending`]), the callback
 //! brings the result, and the reply is encoded. The rim is in [`kmdf`], [`nt`] and [`sspi`]; policy
 //! is in `tlsgate-core`.
 //!
@@ -12,6 +12,11 @@
 //! * [`pending::Pending`] is what its request's parties share; it decides who completes.
 //! * Rights ([`sspi::Exclusive`], [`credential::CredentialUse`]) end when dropped, and the last one
 //!   of something that is being closed starts its deletion.
+//! * [`watch`] gives requests up when their time has run out, and looks after calls that do not come
+//!   back; it ends no call.
+//!
+//! What an administrator has set comes from [`parameters`], what is bounded is counted in [`quota`] and
+//! [`handle`], and what listeners are told is in [`trace`].
 
 #![no_std]
 #![forbid(
