@@ -238,7 +238,7 @@ fn acquire_checks_each_field() {
             request.flags = credential::REQUEST_CLIENT_CERTIFICATE;
         }),
         ("principal too long", |request, _| {
-            request.principal_length = 254
+            request.principal_length = 254;
         }),
         ("head flags", |request, _| request.head.flags = 1),
         ("reserved", |_, certificate| certificate.reserved = 1),
