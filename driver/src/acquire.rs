@@ -182,6 +182,8 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
     let credential = right.credential().clone();
     let handle = pending.handle().clone();
     if status == SecurityStatus::SEC_E_OK {
+        // First, so that a RELEASE_CREDENTIAL finds no use.
+        drop(right);
         // Runs only if the reply is delivered: what nobody hears of cannot be used, nor replaced by
         // another acquisition, and replaces nothing.
         let delivered = pending.complete(NtStatus::STATUS_SUCCESS, |room| {
@@ -192,7 +194,6 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
         if !delivered {
             discard(&handle, &credential, id);
         }
-        drop(right);
     } else {
         discard(&handle, &credential, id);
         drop(right);

@@ -36,6 +36,10 @@ const BLOCK: usize = 8 * 1024;
 /// callback is microseconds before.
 const GRACE_MILLISECONDS: u16 = 100;
 
+/// How long it waits while async contexts are in quarantine: one of them might be calling back at this
+/// very moment, and its thread might have been preempted.
+const LONG_GRACE_MILLISECONDS: u16 = 2_000;
+
 /// How often a waiting unload says so.
 const UNLOAD_REPORT_MS: u32 = 1_000;
 
@@ -169,7 +173,12 @@ impl Gate {
         }
         Pin::static_ref(&gate.watch).stop();
         Pin::static_ref(&gate.issuers).stop();
-        thread::sleep_milliseconds(GRACE_MILLISECONDS);
+        let is_empty = gate.quarantine.lock().policy.kept() == 0;
+        thread::sleep_milliseconds(if is_empty {
+            GRACE_MILLISECONDS
+        } else {
+            LONG_GRACE_MILLISECONDS
+        });
         let kept = {
             let mut kept = gate.quarantine.lock();
             [kept.young.take(), kept.old.take()]

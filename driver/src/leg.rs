@@ -286,7 +286,8 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         )
     });
     if !delivered {
-        session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
+        let handle = pending.handle();
+        fail(handle, &session, SecurityStatus::SEC_E_INTERNAL_ERROR);
         if made_session {
             discard(pending.handle(), &session, id);
         }
@@ -305,7 +306,7 @@ pub fn fail(handle: &Handle, session: &Session, status: SecurityStatus) {
 
 /// A session whose id nobody knows goes at once. Whoever takes it out of the table closes it.
 pub fn discard(handle: &Shared<Handle>, session: &Shared<Session>, id: SessionId) {
-    session.fail(SecurityStatus::SEC_E_INTERNAL_ERROR);
+    fail(handle, session, SecurityStatus::SEC_E_INTERNAL_ERROR);
     if handle.remove_session(id).is_some() {
         sspi::close(session);
     }

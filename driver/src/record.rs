@@ -105,9 +105,6 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
     let plan = match plan(&context, record.length) {
         Ok(plan) => plan,
         Err(status) => {
-            if kind == Kind::Data {
-                right.holder().fail(status);
-            }
             drop(right);
             let nothing = Summary {
                 wipe: 0..record.length,
@@ -130,15 +127,17 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
         apply(bytes, sealing.sealed(status, length));
     }
     let mut summary = sealing.summary();
-    // After close_notify no leg is to come that would wake an expired context.
-    if summary.outcome == outcome::RENEGOTIATE && right.holder().is_ended() {
+    // After close_notify no leg is to come that would wake an expired context. Nothing of the record
+    // was sent: what the peer still says can be unsealed.
+    let is_late = summary.outcome == outcome::RENEGOTIATE && right.holder().is_ended();
+    if is_late {
         summary.outcome = outcome::FAILED;
     }
     if summary.outcome == outcome::DATA && kind == Kind::Alert {
         right.holder().end();
     }
     // An alert that is refused harms nothing.
-    if summary.outcome == outcome::FAILED && kind == Kind::Data {
+    if summary.outcome == outcome::FAILED && kind == Kind::Data && !is_late {
         right.holder().fail(summary.status);
     }
     drop(right);

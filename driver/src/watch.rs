@@ -217,7 +217,9 @@ fn look(gate: &'static Gate, now: u64, mut call: Call) {
             return operation.completed(status);
         }
         Polled::TakenOver(operation, status) => {
-            call.lose(gate);
+            if !call.is_lost {
+                call.lose(gate);
+            }
             return operation.completed(status);
         }
         Polled::Working => call.finished = None,

@@ -100,7 +100,7 @@ pub mod outcome {
     pub const RENEGOTIATE: u32 = 3;
     /// The peer closed the session (close_notify).
     pub const PEER_CLOSED: u32 = 4;
-    /// The record could not be made or processed; after SEAL and UNSEAL the session has failed.
+    /// The record could not be made or processed. QUERY_SESSION tells whether the session has failed.
     pub const FAILED: u32 = 5;
 }
 
