@@ -23,7 +23,7 @@ const FOR_PROGRAMS: [&str; 5] = [
 /// The machine under test.
 const FOR_THE_LAB: [&str; 2] = ["wine", "wine64"];
 /// TLS by others, to test against.
-const PEERS: [&str; 3] = ["curl", "gnutls-bin", "openssl"];
+const PEERS: [&str; 4] = ["curl", "gnutls-bin", "openssl", "python3"];
 
 /// Debian's packages that are needed.
 pub fn packages() -> Vec<&'static str> {
