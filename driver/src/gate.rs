@@ -64,7 +64,7 @@ pub struct Gate {
     pub optional_exports: u32,
     /// Statistics.
     pub counters: Counters,
-    /// Async contexts that may yet call back although their call was refused.
+    /// Async contexts that may yet call back: of a call that was refused, or taken over.
     quarantine: SpinLock<Kept>,
     /// Handles, and operations, those in reserve for closing included: what keeps the driver loaded.
     alive: Rundown<AtomicUsize>,
@@ -264,10 +264,8 @@ impl Gate {
     }
 
     fn free_at_once(&self, context: AsyncContext<Operation>) {
-        {
-            drop(context);
-            self.counters.async_contexts_live.down();
-        }
+        drop(context);
+        self.counters.async_contexts_live.down();
     }
 
     /// Keeps an async context for a while because a call on it was refused: whether such a call can

@@ -71,7 +71,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// There is no memory.
+    /// A quota is used up, or there is no memory.
     pub fn new(handle: &Handle, beginning: Beginning) -> Result<Shared<Self>, NtStatus> {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
         let gate = handle.gate;
