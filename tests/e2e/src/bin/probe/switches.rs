@@ -33,6 +33,12 @@ impl StandIns {
         self.ksecdd(|switches| switches.completion = completion)
     }
 
+    /// Has the stand-ins behave as they usually do.
+    pub fn usual(&mut self) -> Result<()> {
+        self.ksecdd(|switches| *switches = ksecdd::Switches::default())?;
+        self.kmdf(|switches| switches.callback_irql = kmdf::CallbackIrql::Dispatch)
+    }
+
     /// Changes how ksecdd behaves.
     pub fn ksecdd(&mut self, change: impl FnOnce(&mut ksecdd::Switches)) -> Result<()> {
         let ksecdd::Answer::Switches(mut switches) =
