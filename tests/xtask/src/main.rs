@@ -57,7 +57,7 @@ enum Verb {
     },
     /// Run every check and test.
     Test,
-    /// Run the end-to-end tests under every setting of what Windows leaves open (half an hour).
+    /// Run the end-to-end tests under every setting of what Windows leaves open (forty minutes).
     Variants {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
