@@ -36,7 +36,11 @@ impl StandIns {
     /// Has the stand-ins behave as they usually do.
     pub fn usual(&mut self) -> Result<()> {
         self.ksecdd(|switches| *switches = ksecdd::Switches::default())?;
-        self.kmdf(|switches| switches.callback_irql = kmdf::CallbackIrql::Dispatch)
+        self.kmdf(|switches| {
+            switches.callback_irql = kmdf::CallbackIrql::Dispatch;
+            // Else a handle's close looks like a cancellation.
+            switches.cancel_before_cleanup = false;
+        })
     }
 
     /// Changes how ksecdd behaves.
