@@ -10,9 +10,9 @@
 //!   [`TlsStream`], which reads and writes application data like any other tokio stream.
 //!
 //! ```no_run
-//! # async fn serve(driver: tlsgate_client::Driver, socket: tokio::net::TcpStream)
-//! #     -> Result<(), tlsgate_client::Error> {
-//! use tlsgate_client::{Certificate, CredentialOptions, TlsAcceptor};
+//! # async fn serve(driver: tlsgate::Driver, socket: tokio::net::TcpStream)
+//! #     -> Result<(), tlsgate::Error> {
+//! use tlsgate::{Certificate, CredentialOptions, TlsAcceptor};
 //! let thumbprint = "00112233445566778899AABBCCDDEEFF00112233".parse()?;
 //! let options = CredentialOptions::server(Certificate::machine(thumbprint));
 //! let credential = driver.acquire(&options).await?;
@@ -22,9 +22,9 @@
 //! ```
 //!
 //! ```no_run
-//! # async fn connect(driver: tlsgate_client::Driver, socket: tokio::net::TcpStream)
-//! #     -> Result<(), tlsgate_client::Error> {
-//! use tlsgate_client::{CredentialOptions, TlsConnector};
+//! # async fn connect(driver: tlsgate::Driver, socket: tokio::net::TcpStream)
+//! #     -> Result<(), tlsgate::Error> {
+//! use tlsgate::{CredentialOptions, TlsConnector};
 //! let credential = driver.acquire(&CredentialOptions::client()).await?;
 //! let stream = TlsConnector::new(driver, credential).connect("example.com", socket).await?;
 //! # Ok(()) }

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Lab, trickle::Trickle};
 use rustls::version::{TLS12, TLS13};
-use tlsgate_client::{Error, protocol::SecurityStatus};
+use tlsgate::{Error, protocol::SecurityStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod common;
 use common::{Lab, server_name, trickle::Trickle};
 use rustls::version::{TLS12, TLS13};
 use std::io::ErrorKind;
-use tlsgate_client::{Error, protocol::SecurityStatus};
+use tlsgate::{Error, protocol::SecurityStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 #[tokio::test]

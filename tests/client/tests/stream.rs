@@ -5,7 +5,7 @@ mod common;
 use common::{Lab, server_name};
 use rustls::version::{TLS12, TLS13};
 use std::io::ErrorKind;
-use tlsgate_client::TlsStream;
+use tlsgate::TlsStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio_rustls::client;
 

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
 };
-use tlsgate_client::{
+use tlsgate::{
     Reply, Transport,
     protocol::{
         DecodeError, Ioctl, Leg, NtStatus, Request, Role, SecurityStatus, SessionId, Target,

@@ -15,9 +15,7 @@ use rustls::{
 };
 use session::Configs;
 use std::sync::Arc;
-use tlsgate_client::{
-    Certificate, CredentialOptions, Driver, Thumbprint, TlsAcceptor, TlsConnector,
-};
+use tlsgate::{Certificate, CredentialOptions, Driver, Thumbprint, TlsAcceptor, TlsConnector};
 
 /// A fake driver with a credential of each role, and peers: both sides trust the same certificate.
 pub struct Lab {

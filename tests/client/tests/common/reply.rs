@@ -8,7 +8,7 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tlsgate_client::protocol::NtStatus;
+use tlsgate::protocol::NtStatus;
 
 /// Ready at the third poll; counts cancellations, and calls `finished` in either case.
 pub struct Late<F: FnMut()> {

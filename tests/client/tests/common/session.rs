@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     sync::Arc,
 };
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     CredentialId, New, SecurityStatus,
     payload::{
         LegReply, RecordReply, ReplyHead, SessionReply, outcome, role, session_flags, state,

@@ -2,7 +2,7 @@
 
 use crate::page;
 use std::io::Write;
-use tlsgate_client::{Connection, Error, TlsStream};
+use tlsgate::{Connection, Error, TlsStream};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// Bytes that are carried at once.

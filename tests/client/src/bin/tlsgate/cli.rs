@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
-use tlsgate_client::{ClientAuth, Revocation, Thumbprint};
+use tlsgate::{ClientAuth, Revocation, Thumbprint};
 
 /// What to type first.
 const FIRST_STEPS: &str = "\

@@ -3,7 +3,7 @@
 use crate::{cli, credential};
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
-use tlsgate_client::{Driver, TlsConnector, TlsStream, protocol::CredentialId};
+use tlsgate::{Driver, TlsConnector, TlsStream, protocol::CredentialId};
 use tokio::net::TcpStream;
 
 /// A client of one server.

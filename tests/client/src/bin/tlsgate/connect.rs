@@ -3,7 +3,7 @@
 use crate::{cli, client::Client, input, page};
 use anyhow::{Context, Result};
 use std::io::Write;
-use tlsgate_client::{Driver, TlsStream};
+use tlsgate::{Driver, TlsStream};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,

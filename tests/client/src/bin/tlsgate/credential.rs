@@ -2,7 +2,7 @@
 
 use crate::cli;
 use anyhow::{Context, Result};
-use tlsgate_client::{
+use tlsgate::{
     Certificate, CredentialOptions, Driver, Protocols, Thumbprint, protocol::CredentialId,
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{histogram::histogram, service};
 use anyhow::{Context, Result};
-use tlsgate_client::{
+use tlsgate::{
     Device,
     protocol::{
         ABI_VERSION,

@@ -3,7 +3,7 @@
 use crate::{announce, carry, cli, client::Client, input};
 use anyhow::{Context, Result};
 use std::sync::Arc;
-use tlsgate_client::Driver;
+use tlsgate::Driver;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,

@@ -53,15 +53,12 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         cli::Command::Cert(cli::Cert::Remove { thumbprint, store }) => {
             certificate::remove(thumbprint, &store)
         }
-        cli::Command::Serve(options) => runtime()?.block_on(async {
-            serve::run(&tlsgate_client::Device::open()?.driver(), &options).await
-        }),
-        cli::Command::Connect(options) => runtime()?.block_on(async {
-            connect::run(&tlsgate_client::Device::open()?.driver(), &options).await
-        }),
-        cli::Command::Forward(options) => runtime()?.block_on(async {
-            forward::run(&tlsgate_client::Device::open()?.driver(), &options).await
-        }),
+        cli::Command::Serve(options) => runtime()?
+            .block_on(async { serve::run(&tlsgate::Device::open()?.driver(), &options).await }),
+        cli::Command::Connect(options) => runtime()?
+            .block_on(async { connect::run(&tlsgate::Device::open()?.driver(), &options).await }),
+        cli::Command::Forward(options) => runtime()?
+            .block_on(async { forward::run(&tlsgate::Device::open()?.driver(), &options).await }),
     }
 }
 

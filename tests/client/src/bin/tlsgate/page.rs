@@ -1,8 +1,6 @@
 //! The page that describes the connection it came over.
 
-use tlsgate_client::{
-    Connection, Thumbprint, describe_security_status, protocol::payload::VersionReply,
-};
+use tlsgate::{Connection, Thumbprint, describe_security_status, protocol::payload::VersionReply};
 
 /// What a program can tell of a connection, a name and a value each.
 pub type Facts = Vec<(&'static str, String)>;

@@ -9,7 +9,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
-use tlsgate_client::{
+use tlsgate::{
     Driver, Error, Thumbprint, TlsAcceptor,
     protocol::{CredentialId, payload::VersionReply},
 };

@@ -9,7 +9,7 @@ use std::{
     task::Poll,
     time::{Duration, Instant},
 };
-use tlsgate_client::{
+use tlsgate::{
     Certificate, CredentialOptions, Device, Driver, Thumbprint,
     device::Operation,
     protocol::{CredentialId, NtStatus, payload::StatisticsReply},
@@ -214,5 +214,5 @@ pub async fn refused(operation: Operation, expected: NtStatus, what: impl Debug)
 
 /// A status in words.
 pub fn name(status: NtStatus) -> String {
-    tlsgate_client::describe_nt_status(status)
+    tlsgate::describe_nt_status(status)
 }

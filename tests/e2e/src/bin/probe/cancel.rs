@@ -7,7 +7,7 @@ use crate::{
     tls,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::protocol::{CredentialId, Ioctl, NtStatus, payload::StatisticsReply};
+use tlsgate::protocol::{CredentialId, Ioctl, NtStatus, payload::StatisticsReply};
 use tlsgate_lab_control::ksecdd::Completion;
 
 /// Every request that can be inside ksecdd.

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Result, anyhow, ensure};
 use std::{num::NonZero, thread};
-use tlsgate_client::{Device, device::Operation, protocol::SecurityStatus};
+use tlsgate::{Device, device::Operation, protocol::SecurityStatus};
 use tlsgate_lab_control::ksecdd::Completion;
 
 /// Legs that pend at once.

@@ -11,7 +11,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
-use tlsgate_client::{
+use tlsgate::{
     NewSession, Start,
     device::Operation,
     protocol::{

@@ -7,7 +7,7 @@ use crate::{
     tls,
 };
 use anyhow::{Context, Result, bail, ensure};
-use tlsgate_client::{
+use tlsgate::{
     Device,
     device::Operation,
     protocol::{CredentialId, Ioctl, NtStatus, SecurityStatus, SessionId},
@@ -101,7 +101,7 @@ async fn client(bench: &mut Bench) -> Result<()> {
 /// The last session that was started ends so. Gives how long its handshake took.
 async fn ended(
     bench: &mut Bench,
-    closing: tlsgate_client::Pending<()>,
+    closing: tlsgate::Pending<()>,
     role: &str,
     reason: &str,
     status: i32,

@@ -5,7 +5,7 @@ use crate::{
     raw, tls,
 };
 use anyhow::{Result, anyhow, ensure};
-use tlsgate_client::{Device, protocol::payload::state};
+use tlsgate::{Device, protocol::payload::state};
 use tlsgate_lab_control::ksecdd::{Completion, State};
 
 /// What the test has set: calls inside ksecdd at a time, all of which one handle may have.

@@ -5,7 +5,7 @@ use crate::{
     tls,
 };
 use anyhow::{Result, anyhow, ensure};
-use tlsgate_client::{
+use tlsgate::{
     Certificate, CredentialOptions, Error, NewSession, Start,
     protocol::{CredentialId, SecurityStatus, SessionId, payload::state},
 };
@@ -102,7 +102,7 @@ async fn close(bench: &mut Bench, session: Option<SessionId>) -> Result<()> {
 async fn counted(
     bench: &Bench,
     effect: Effect,
-    before: &tlsgate_client::protocol::payload::StatisticsReply,
+    before: &tlsgate::protocol::payload::StatisticsReply,
 ) -> Result<()> {
     let refused = u64::from(!matches!(effect, Effect::Completed(_)));
     bench

@@ -6,7 +6,7 @@ use crate::{
     tls,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::protocol::{self, Ioctl, NtStatus};
+use tlsgate::protocol::{self, Ioctl, NtStatus};
 
 /// Random requests.
 const ROUNDS: usize = 4000;

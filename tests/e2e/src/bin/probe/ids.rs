@@ -6,7 +6,7 @@ use crate::{
     tls,
 };
 use anyhow::{Context, Result, ensure};
-use tlsgate_client::{
+use tlsgate::{
     Device,
     protocol::{CredentialId, Ioctl, NtStatus, SessionId},
 };

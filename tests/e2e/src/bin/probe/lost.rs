@@ -13,7 +13,7 @@ use std::{
     process,
     time::{Duration, Instant},
 };
-use tlsgate_client::protocol::{Ioctl, NtStatus, SecurityStatus};
+use tlsgate::protocol::{Ioctl, NtStatus, SecurityStatus};
 use tlsgate_lab_control::{
     kmdf::Value,
     ksecdd::{Effect, Function},

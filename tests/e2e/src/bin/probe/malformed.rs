@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use std::mem::offset_of;
-use tlsgate_client::{
+use tlsgate::{
     CredentialOptions,
     protocol::{
         CredentialId, Ioctl, NtStatus, SessionId, limits,

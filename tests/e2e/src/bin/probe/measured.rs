@@ -5,7 +5,7 @@ use crate::{
     raw, tls,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     Ioctl, SecurityStatus,
     payload::{StatisticsReply, VersionReply},
 };

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::{Result, ensure};
 use std::io;
-use tlsgate_client::{
+use tlsgate::{
     Device, Thumbprint,
     protocol::{DEVICE_PATH, Ioctl, NtStatus, SecurityStatus, payload::AcquireReply},
 };

@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
 use std::time::{Duration, Instant};
-use tlsgate_client::{
+use tlsgate::{
     Device,
     device::Operation,
     protocol::{CredentialId, Ioctl, NtStatus, SecurityStatus, limits},

@@ -15,7 +15,7 @@ use std::{
     },
     thread,
 };
-use tlsgate_client::{
+use tlsgate::{
     device::{Canceller, Operation},
     protocol::{CredentialId, Ioctl, NtStatus, SessionId},
 };

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use std::mem::offset_of;
-use tlsgate_client::{
+use tlsgate::{
     Thumbprint,
     protocol::{
         CredentialId, Ioctl, SessionId, limits,

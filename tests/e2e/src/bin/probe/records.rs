@@ -6,7 +6,7 @@ use crate::{
     tls,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::{
+use tlsgate::{
     Driver, Record, RecordOutcome, Start,
     protocol::{CredentialId, SecurityStatus, SessionId, limits, payload::state},
 };

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
 use std::time::Duration;
-use tlsgate_client::Thumbprint;
+use tlsgate::Thumbprint;
 
 /// How long a scenario may take.
 const LIMIT: Duration = Duration::from_secs(100);

@@ -6,7 +6,7 @@ use crate::{
     tls,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     CredentialId, Ioctl, NtStatus, SecurityStatus, limits,
     payload::{RecordReply, SessionReply, state},
 };
@@ -164,7 +164,7 @@ async fn too_little_room(bench: &Bench, credential: CredentialId) -> Result<()> 
         raw::leg(&reply)?.state == state::ESTABLISHED,
         "the leg with enough room"
     );
-    peer.give(&reply[size_of::<tlsgate_client::protocol::payload::LegReply>()..])?;
+    peer.give(&reply[size_of::<tlsgate::protocol::payload::LegReply>()..])?;
 
     let mut seal = raw::record(Ioctl::Seal, session, b"data");
     let sealed = sealed_length(bench, session).await?;
@@ -188,10 +188,7 @@ async fn too_little_room(bench: &Bench, credential: CredentialId) -> Result<()> 
 }
 
 /// Room for the reply to SEAL of four bytes.
-async fn sealed_length(
-    bench: &Bench,
-    session: tlsgate_client::protocol::SessionId,
-) -> Result<usize> {
+async fn sealed_length(bench: &Bench, session: tlsgate::protocol::SessionId) -> Result<usize> {
     let reply = answer(bench, &raw::session(Ioctl::QuerySession, session)).await?;
     let reply: SessionReply = raw::structure(&reply)?;
     let around = usize::try_from(reply.header + reply.trailer)?;

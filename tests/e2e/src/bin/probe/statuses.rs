@@ -7,7 +7,7 @@ use crate::{
     tls,
 };
 use anyhow::{Context, Result, ensure};
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     CredentialId, Ioctl, NtStatus, SecurityStatus, SessionId,
     payload::{AcquireReply, RecordReply, SessionReply, outcome},
 };

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
 use std::process;
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     SecurityStatus,
     payload::{StatisticsReply, state},
 };

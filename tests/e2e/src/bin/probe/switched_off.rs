@@ -5,7 +5,7 @@ use crate::{
     raw,
 };
 use anyhow::{Result, ensure};
-use tlsgate_client::protocol::{
+use tlsgate::protocol::{
     CredentialId, Ioctl, NtStatus, SessionId,
     payload::{AcquireReply, VersionReply, functions},
 };

@@ -12,7 +12,7 @@ use std::{
     io::{Read, Write},
     sync::{Arc, LazyLock},
 };
-use tlsgate_client::{
+use tlsgate::{
     Driver, NewSession, RecordOutcome, Start,
     protocol::{CredentialId, SessionId, payload::state},
 };

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::{io, process};
-use tlsgate_client::{
+use tlsgate::{
     Device,
     device::Operation,
     protocol::{CredentialId, Ioctl, NtStatus, payload::AcquireReply},

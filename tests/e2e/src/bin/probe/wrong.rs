@@ -8,7 +8,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use tlsgate_client::Device;
+use tlsgate::Device;
 use tlsgate_lab_control::{
     FOLDER,
     kmdf::{

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
 use rsa::{RsaPrivateKey, pkcs8::DecodePrivateKey};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
-use tlsgate_client::Thumbprint;
+use tlsgate::Thumbprint;
 
 /// The one certificate with a key in this package. Windows takes the package as it is; where it does
 /// not, the key must be RSA.

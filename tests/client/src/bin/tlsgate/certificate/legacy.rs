@@ -3,7 +3,7 @@
 
 use super::{check, store::StoredCertificate, wide};
 use std::{io, ptr};
-use tlsgate_client::Thumbprint;
+use tlsgate::Thumbprint;
 use windows_sys::Win32::Security::Cryptography::{
     AT_KEYEXCHANGE, CERT_KEY_PROV_INFO_PROP_ID, CRYPT_EXPORTABLE, CRYPT_KEY_PROV_INFO,
     CRYPT_MACHINE_KEYSET, CRYPT_NEWKEYSET, CertSetCertificateContextProperty, CryptAcquireContextW,

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rsa::{RsaPrivateKey, pkcs8::EncodePrivateKey, rand_core::OsRng};
 use time::{Duration, OffsetDateTime};
-use tlsgate_client::Thumbprint;
+use tlsgate::Thumbprint;
 
 /// The PKCS#12 never leaves the process: the password is a formality.
 const PASSWORD: &str = "tlsgate";

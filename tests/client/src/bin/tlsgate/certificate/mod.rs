@@ -19,7 +19,7 @@ mod commands {
     use crate::cli;
     use anyhow::{Context, Result};
     use std::{fs, io::Write};
-    use tlsgate_client::Thumbprint;
+    use tlsgate::Thumbprint;
 
     /// The store of one's own certificates.
     const PERSONAL: &str = "MY";

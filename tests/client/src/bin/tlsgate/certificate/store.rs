@@ -3,7 +3,7 @@
 use super::{check, key, legacy, make::Made, wide};
 use anyhow::{Context, Result};
 use std::{io, ptr, slice};
-use tlsgate_client::Thumbprint;
+use tlsgate::Thumbprint;
 use windows_sys::Win32::Security::Cryptography::{
     CERT_CONTEXT, CERT_FIND_ANY, CERT_FIND_SHA1_HASH, CERT_NAME_SIMPLE_DISPLAY_TYPE,
     CERT_STORE_ADD_REPLACE_EXISTING, CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W,
