@@ -31,6 +31,8 @@ const PROGRAMS: [(&str, &str, PlaceOf); 3] = [
         layout.modules().join("ksecdd.sys")
     }),
 ];
+/// The library's examples.
+const EXAMPLES: [&str; 5] = ["echo", "hyper_client", "hyper_server", "mutual_tls", "sni"];
 type PlaceOf = fn(&Layout) -> PathBuf;
 
 /// The tools that everything is built with.
@@ -62,6 +64,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     })?;
     steps.step("build the client and the stand-ins", |step| {
         programs(layout, tools, step)
+    })?;
+    steps.step("build the library's examples", |step| {
+        examples(layout, tools, step)
     })?;
     if layout.root().join("tests/e2e/src/bin/probe").exists() {
         steps.step("build the tests' probe", |step| probe(layout, tools, step))?;
@@ -130,6 +135,18 @@ fn programs(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
     let built = layout.windows_target().join(GNU).join("release");
     for (_, file, place_of) in &PROGRAMS {
         install(&built.join(file), &place_of(layout))?;
+    }
+    Ok(())
+}
+
+/// Builds the library's examples, which the end-to-end tests run on the machine under test.
+fn examples(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
+    let mut cargo = windows_cargo(layout, tools, "build");
+    process::run(cargo.args(["-p", "tlsgate-client", "--examples"]), step)?;
+    let built = layout.windows_target().join(GNU).join("release/examples");
+    for name in EXAMPLES {
+        let file = format!("{name}.exe");
+        install(&built.join(&file), &layout.modules().join(&file))?;
     }
     Ok(())
 }
