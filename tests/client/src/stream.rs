@@ -7,12 +7,13 @@ use crate::{
     wakers::{Half, Wakers},
 };
 use std::{
-    io,
+    fmt,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tlsgate_protocol::{SecurityStatus, SessionId, limits, payload::state};
+use tlsgate_protocol::{Ioctl, SecurityStatus, SessionId, limits, payload::state};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes of a record's header (RFC 8446, section 5.1).
@@ -22,12 +23,27 @@ const RECORD_HEADER: usize = 5;
 /// record, but all of it is copied twice.
 const AT_ONCE: usize = 64 * 1024;
 
+/// So many bytes may wait for a stream that takes none, and still a post-handshake message of the peer
+/// is answered: who waits for the peer to read must not stop reading what it says. Beyond that a peer
+/// asks for answers without end and does not take them.
+const MOST_WAITING: usize = 128 * 1024;
+
 /// A TLS connection.
 ///
 /// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
 /// the records are being made; flush to know that they are on their way, as with any buffered
-/// writer. After a shutdown a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on.
-/// Dropping the stream closes the session.
+/// writer. A vectored write is one of all its parts. After a shutdown, which says close_notify and
+/// ends this half, a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on. A read ends
+/// with 0 bytes when the peer has said close_notify; where the stream below ends without, that is
+/// [`Error::Cut`]. Dropping the stream closes the session.
+///
+/// A stream that is idle holds no buffers. One whose peer, or whose owner, takes nothing holds at most
+/// half a MiB, what is on its way through the driver included: 64 KiB and a record that have come in,
+/// as much that is being opened or waits to be read, and 160 KiB that wait to go out; it reads and
+/// makes no more before that is taken.
+///
+/// It needs no thread: what the driver and the stream below say wakes the tasks that read and write.
+/// Where those are the two halves of a [`tokio::io::split`], each moves what the other has begun.
 ///
 /// Of SEAL and UNSEAL only one is on its way at a time: an UNSEAL may meet a post-handshake message,
 /// and then nothing can be sealed before a leg has seen it (documentation of `DecryptMessage
@@ -109,6 +125,25 @@ impl<S> TlsStream<S> {
         self.session.id()
     }
 
+    /// The stream below, and what the handshake negotiated.
+    #[must_use]
+    pub const fn get_ref(&self) -> (&S, &Connection) {
+        (&self.stream, &self.connection)
+    }
+
+    /// The same. Who reads or writes the stream below breaks the TLS connection.
+    #[must_use]
+    pub const fn get_mut(&mut self) -> (&mut S, &Connection) {
+        (&mut self.stream, &self.connection)
+    }
+
+    /// Takes it apart; the session is closed, without anybody waiting for that. Data that has not been
+    /// read, and records that have not been flushed, are lost.
+    #[must_use]
+    pub fn into_inner(self) -> (S, Connection) {
+        (self.stream, self.connection)
+    }
+
     /// Closes the session, waits until it is gone, and gives back the stream below.
     ///
     /// # Errors
@@ -123,6 +158,15 @@ impl<S> TlsStream<S> {
     }
 }
 
+impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("stream", &self.stream)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Moves the reading half until there is plaintext or nothing more will come.
     fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -133,12 +177,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     length => {
                         ready!(self.poll_seal(cx))?;
                         let records = &self.ciphertext[..length];
-                        let unsealing = self.session.driver().unseal(self.session.id(), records);
+                        let unsealing = self.session.unseal(records);
                         self.reading = Reading::Unsealing(unsealing);
                     }
                 },
                 Reading::Unsealing(_) => ready!(self.poll_unseal(cx))?,
                 Reading::BeforeLeg(_) | Reading::InLeg(_) => ready!(self.poll_leg(cx))?,
+                // No post-handshake message is as long as that (RFC 8446, section 4.6).
+                Reading::LegNeedsMore if self.ciphertext.len() >= limits::MAX_INPUT => {
+                    return Poll::Ready(Err(Error::TooMuchInput.into()));
+                }
                 Reading::LegNeedsMore => {
                     ready!(self.poll_ciphertext(cx))?;
                     self.reading = Reading::BeforeLeg(self.ciphertext.len());
@@ -148,7 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     let status = *status;
                     // The alert goes out first; that the peer does not take it changes nothing.
                     let _ = ready!(self.poll_outgoing(cx));
-                    return Poll::Ready(Err(Error::Record(status).into()));
+                    return Poll::Ready(Err(Error::Record {
+                        ioctl: Ioctl::Unseal,
+                        status,
+                    }
+                    .into()));
                 }
             }
         }
@@ -162,7 +214,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
             // Without close_notify the end may be an attacker's: it must not look like one.
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            return Poll::Ready(Err(Error::Cut.into()));
         }
         self.ciphertext.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(()))
@@ -176,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let record = ready!(reply.as_mut().poll(cx));
         self.reading = Reading::Idle;
         let record = record?;
-        self.ciphertext.drain(..record.consumed);
+        self.use_up(record.consumed);
         // What came before the last record is data whatever the last one is.
         self.plaintext = Buffer::from(record.bytes);
         self.reading = match record.outcome {
@@ -194,10 +246,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Uses up so many bytes from the peer. An idle stream holds no memory for them.
+    fn use_up(&mut self, count: usize) {
+        if count == self.ciphertext.len() {
+            self.ciphertext = Vec::new();
+        } else {
+            self.ciphertext.drain(..count);
+        }
+    }
+
     /// Moves a post-handshake leg; ready when there is none.
     fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Reading::BeforeLeg(length) = self.reading {
             ready!(self.poll_seal(cx))?;
+            if self.outgoing.rest().len() > MOST_WAITING {
+                ready!(self.poll_outgoing(cx))?;
+            }
             let leg = self
                 .session
                 .leg(&self.ciphertext[..length.min(limits::MAX_INPUT)]);
@@ -209,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let leg = ready!(reply.as_mut().poll(cx));
         self.reading = Reading::Idle;
         let leg = leg?;
-        self.ciphertext.drain(..leg.consumed);
+        self.use_up(leg.consumed);
         self.outgoing.append(&leg.token);
         self.reading = match (leg.state, leg.status) {
             (state::FAILED, status) => Reading::Failed(status),
@@ -238,7 +302,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.outgoing.append(&record.bytes);
         match record.outcome {
             RecordOutcome::Data => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::Record(record.status).into())),
+            _ => Poll::Ready(Err(Error::Record {
+                ioctl: Ioctl::Seal,
+                status: record.status,
+            }
+            .into())),
         }
     }
 
@@ -246,7 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing == Closing::NotYet {
             ready!(self.poll_writable(cx))?;
-            self.sealing = Some(self.session.driver().shutdown(self.session.id()));
+            self.sealing = Some(self.session.shutdown());
             self.closing = Closing::Saying;
         }
         if self.closing == Closing::Saying
@@ -270,14 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Hands everything that waits to the stream below.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.outgoing.rest()))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.outgoing.advance(written);
-        }
-        Poll::Ready(Ok(()))
+        self.outgoing.poll_write_to(&mut self.stream, cx)
     }
 
     /// Everything that must be over before new records may be begun.
@@ -308,11 +369,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if data.is_empty() {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    /// Takes all of it that fits into one SEAL.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let parts = front(data, AT_ONCE);
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
             return Poll::Ready(Ok(0));
         }
         if self.closing != Closing::NotYet {
@@ -321,13 +393,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
-        let length = data.len().min(AT_ONCE);
-        self.sealing = Some(
-            self.session
-                .driver()
-                .seal(self.session.id(), &data[..length]),
-        );
+        self.sealing = Some(self.session.seal(&parts));
         Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -345,6 +416,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         ready!(Pin::new(&mut self.stream).poll_flush(&mut cx))?;
         Pin::new(&mut self.stream).poll_shutdown(&mut cx)
     }
+}
+
+/// The first `most` bytes of these slices.
+fn front<'a>(slices: &'a [IoSlice<'_>], most: usize) -> Vec<&'a [u8]> {
+    let mut room = most;
+    let mut parts = Vec::new();
+    for slice in slices {
+        let part = &slice[..slice.len().min(room)];
+        room -= part.len();
+        if !part.is_empty() {
+            parts.push(part);
+        }
+    }
+    parts
 }
 
 /// The length of the whole records at the front, as many as one UNSEAL takes. One that claims to be
@@ -367,6 +452,14 @@ fn whole_records(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_front_of_slices_is_as_long_as_it_may_be() {
+        let slices = [&b"abc"[..], b"", b"de", b"f"].map(IoSlice::new);
+        assert_eq!(front(&slices, 9), [&b"abc"[..], b"de", b"f"]);
+        assert_eq!(front(&slices, 4), [&b"abc"[..], b"d"]);
+        assert!(front(&slices, 0).is_empty());
+    }
 
     #[test]
     fn a_record_is_whole_at_its_own_length() {
