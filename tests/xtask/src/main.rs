@@ -21,6 +21,7 @@ mod test;
 mod toolchain;
 mod variants;
 mod wdk;
+mod workflows;
 
 use std::process::ExitCode;
 
