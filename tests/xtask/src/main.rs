@@ -9,6 +9,7 @@ mod imports;
 mod inf;
 mod layout;
 mod libraries;
+mod makefiles;
 mod manifests;
 mod package;
 mod process;
