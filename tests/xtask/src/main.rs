@@ -2,9 +2,9 @@
 
 mod apt;
 mod build;
-mod check;
 mod demo;
 mod doctor;
+mod image;
 mod imports;
 mod inf;
 mod layout;
@@ -103,7 +103,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Package => {
             let tools = Tools::ready(&layout, &steps)?;
             build::all(&layout, &tools, &steps)?;
-            steps.step("check the packaged driver", |_| check::package(&layout))?;
+            steps.step("check the packaged driver", |_| image::package(&layout))?;
             steps.step("sign the driver for tests, make the zip", |step| {
                 package::make(&layout, step)
             })?;
