@@ -65,9 +65,12 @@ function Enable-VerifierNow {
     }
     else {
         # All but DDI compliance checks (0x20000), which want a restart.
-        Invoke-Tool verifier.exe '/volatile', '/flags', '0x9BB'
-        Invoke-Tool verifier.exe '/volatile', '/adddriver', $driver
+        Invoke-Tool verifier.exe '/volatile', '/adddriver', $driver, '/flags', '0x9BB'
     }
+}
+
+function Test-Watched {
+    (Invoke-Tool verifier.exe '/query') -match [regex]::Escape($driver)
 }
 
 # Dumps of kernel crashes, and when they were written.
@@ -90,6 +93,11 @@ if ($Verifier -eq 'Restart') {
         Write-Warning 'Driver Verifier is set: restart, and run this again.'
         exit 3010
     }
+    Start-Service -Name TlsGate
+    if (-not (Test-Watched)) {
+        Write-Warning 'Driver Verifier is set, but only for the next start: restart, and run this again.'
+        exit 3010
+    }
 }
 
 # Dumps of a crash since the last start belong to the report: that crash may have been this script's.
@@ -110,10 +118,7 @@ try {
     Write-Progress -Activity 'Loading and unloading the driver' -Completed
 
     Start-Service -Name TlsGate
-    $watched = Invoke-Tool verifier.exe '/query'
-    if ($watched -notmatch [regex]::Escape($driver)) {
-        throw 'Driver Verifier does not watch the driver. If it was set for the next start: restart first.'
-    }
+    if (-not (Test-Watched)) { throw 'Driver Verifier does not watch the driver.' }
     # 1: something is left to do, for instance a certificate to be made.
     Invoke-Tool $program 'doctor' -Good 0, 1 | Write-Host
     & $program selftest --report (Join-Path $Report 'selftest.json')
