@@ -11,8 +11,8 @@ Server 2022, x64, with test signing on and Secure Boot off.
 
 .PARAMETER Package
 A package with a catalogue, as `cargo make` makes it: the folder that holds tlsgate.inf, tlsgate.sys,
-tlsgate.cat and the test certificate. pnputil installs it. Without this, tlsgate.exe beside this script
-installs the tlsgate.sys beside it.
+tlsgate.cat and the test certificate. pnputil installs it. Without this, the tlsgate.sys beside this
+script is installed.
 
 .PARAMETER Force
 Asks nothing: for machines that nobody sits at.
