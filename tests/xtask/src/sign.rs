@@ -25,8 +25,8 @@ pub struct Signed {
 
 /// Signs a driver. All is made in `folder`, which has the key in it until this returns.
 ///
-/// Kernel-mode code signing wants SHA-256 and the extended key usage "code signing"
-/// (windows-driver-docs, install/test-signing-a-driver-through-an-embedded-signature).
+/// The digest is that of windows-driver-docs, install/test-signing-a-driver-through-an-embedded-signature;
+/// the extended key usage, "code signing", that of install/makecert-test-certificate.
 pub fn sign(driver: &Path, folder: &Path, step: &Step) -> Result<Signed> {
     let [key, pem] = ["key.pem", "certificate.pem"].map(|name| folder.join(name));
     let signed = Signed {
