@@ -90,7 +90,7 @@ pub fn driver(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
             &package.join("tlsgate.map"),
         )?;
         let template = fs::read_to_string(layout.root().join("inf/tlsgate.inx"))?;
-        fs::write(package.join("tlsgate.inf"), inf::stamp(&template))?;
+        fs::write(package.join("tlsgate.inf"), inf::made_of(&template)?)?;
         Ok(())
     })
 }

@@ -9,15 +9,20 @@ mod imports;
 mod inf;
 mod layout;
 mod libraries;
+mod makefiles;
 mod manifests;
+mod package;
 mod process;
 mod readme;
+mod scripts;
 mod setup;
+mod sign;
 mod step;
 mod test;
 mod toolchain;
 mod variants;
 mod wdk;
+mod workflows;
 
 use std::process::ExitCode;
 
@@ -47,7 +52,7 @@ enum Verb {
         #[arg(long)]
         driver_only: bool,
     },
-    /// Build all and check the packaged driver.
+    /// Build all, check the driver, and make the zip with a test-signed driver for a Windows VM.
     Package,
     /// Set up, build, boot the lab, install the driver, serve, and let real TLS clients in.
     Demo {
@@ -99,6 +104,9 @@ fn run(verb: &Verb) -> Result<()> {
             let tools = Tools::ready(&layout, &steps)?;
             build::all(&layout, &tools, &steps)?;
             steps.step("check the packaged driver", |_| image::package(&layout))?;
+            steps.step("sign the driver for tests, make the zip", |step| {
+                package::make(&layout, step)
+            })?;
         }
         Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
         Verb::Test => {

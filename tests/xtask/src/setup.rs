@@ -25,9 +25,19 @@ const FOR_THE_LAB: [&str; 2] = ["wine", "wine64"];
 /// TLS by others, to test against.
 const PEERS: [&str; 4] = ["curl", "gnutls-bin", "openssl", "python3"];
 
+/// Signs the driver for test machines.
+const FOR_THE_PACKAGE: [&str; 1] = ["osslsigncode"];
+
 /// Debian's packages that are needed.
 pub fn packages() -> Vec<&'static str> {
-    [FOR_DRIVERS.as_slice(), &FOR_PROGRAMS, &FOR_THE_LAB, &PEERS].concat()
+    [
+        FOR_DRIVERS.as_slice(),
+        &FOR_PROGRAMS,
+        &FOR_THE_LAB,
+        &PEERS,
+        &FOR_THE_PACKAGE,
+    ]
+    .concat()
 }
 
 /// Sets up what is missing and gives the compiler to use.

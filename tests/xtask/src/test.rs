@@ -9,7 +9,7 @@ use crate::{
     build::{self, Tools},
     image,
     layout::Layout,
-    process,
+    package, process,
     step::{Step, Steps},
     toolchain::{MSVC, Toolchain},
 };
@@ -49,6 +49,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
         reproducible(layout, tools, step)
     })?;
     steps.step("the packaged driver", |_| image::package(layout))?;
+    steps.step("sign the driver for tests, make the zip", |step| {
+        package::make(layout, step)
+    })?;
     steps.loud("end-to-end tests", || {
         host_tests(layout, &["-p", "tlsgate-e2e"])
     })

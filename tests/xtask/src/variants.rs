@@ -8,7 +8,7 @@ use tlsgate_lab_control::ksecdd::Switches;
 use crate::{
     build::{self, Tools},
     layout::Layout,
-    process,
+    package, process,
     step::Steps,
     test::host_cargo,
 };
@@ -35,6 +35,9 @@ const VARIANT: &str = "TLSGATE_LAB_VARIANT";
 pub fn run(layout: &Layout, steps: &Steps, names: &[String]) -> Result<()> {
     let tools = Tools::ready(layout, steps)?;
     build::all(layout, &tools, steps)?;
+    steps.step("sign the driver for tests, make the zip", |step| {
+        package::make(layout, step)
+    })?;
     let rounds = if names.is_empty() {
         Switches::rounds()
             .into_iter()

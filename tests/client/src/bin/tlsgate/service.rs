@@ -49,6 +49,10 @@ pub fn install(options: &cli::Install) -> Result<()> {
     println!("copying {} to {}", source.display(), target.display());
     fs::copy(&source, &target).with_context(|| format!("cannot write {}", target.display()))?;
     let service = if let Some(service) = open(&manager)? {
+        // An INF may have made it, for the file in its driver store.
+        service
+            .change_config(&service_info(target))
+            .map_err(|error| explain("cannot change the service", error))?;
         service
     } else {
         println!("creating the service {SERVICE_NAME}");
@@ -126,7 +130,11 @@ fn service_info(file: PathBuf) -> ServiceInfo {
 }
 
 fn access() -> ServiceAccess {
-    ServiceAccess::QUERY_STATUS | ServiceAccess::START | ServiceAccess::STOP | ServiceAccess::DELETE
+    ServiceAccess::QUERY_STATUS
+        | ServiceAccess::CHANGE_CONFIG
+        | ServiceAccess::START
+        | ServiceAccess::STOP
+        | ServiceAccess::DELETE
 }
 
 fn manager(access: ServiceManagerAccess) -> Result<ServiceManager> {

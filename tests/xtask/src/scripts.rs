@@ -1,0 +1,84 @@
+//! The PowerShell scripts of `inf/`: read for mistakes of syntax by tree-sitter's grammar, since they
+//! cannot be run here. What they do is unproven.
+
+#[cfg(test)]
+mod tests {
+    use crate::layout::Layout;
+    use std::fs;
+    use tree_sitter::{Node, Parser};
+
+    const SCRIPTS: [&str; 3] = ["install.ps1", "uninstall.ps1", "verify.ps1"];
+
+    /// The first place that is no PowerShell: line, and what is wrong.
+    fn mistake(script: &str) -> Option<String> {
+        let mut parser = Parser::new();
+        parser
+            .set_language(&tree_sitter_powershell::LANGUAGE.into())
+            .unwrap();
+        let tree = parser.parse(script, None).unwrap();
+        find(tree.root_node()).map(|node| {
+            let line = node.start_position().row + 1;
+            format!("line {line}: {}", node.to_sexp())
+        })
+    }
+
+    fn find(node: Node) -> Option<Node> {
+        if node.is_error() || node.is_missing() {
+            return Some(node);
+        }
+        let mut cursor = node.walk();
+        let children: Vec<Node> = node.children(&mut cursor).collect();
+        children.into_iter().find_map(find)
+    }
+
+    fn script(name: &str) -> String {
+        let layout = Layout::find().unwrap();
+        fs::read_to_string(layout.root().join("inf").join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_scripts_are_powershell() {
+        for name in SCRIPTS {
+            assert_eq!(mistake(&script(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_seen() {
+        let sound = script("install.ps1");
+        for (from, to) in [
+            (
+                "Set-StrictMode -Version Latest\n",
+                "Set-StrictMode -Version (\n",
+            ),
+            ("foreach ($store in", "foreach ($store"),
+            ("'Stop'", "'Stop"),
+            ("[switch] $Force", "[switch $Force"),
+            ("elseif", "else if"),
+        ] {
+            let broken = sound.replacen(from, to, 1);
+            assert_ne!(broken, sound, "{from} is not there");
+            assert!(mistake(&broken).is_some(), "{to} is let pass");
+        }
+    }
+
+    #[test]
+    fn each_says_what_it_does_and_that_it_was_not_run() {
+        for name in SCRIPTS {
+            let text = script(name);
+            for wanted in [
+                ".SYNOPSIS",
+                ".DESCRIPTION",
+                ".EXAMPLE",
+                "Not run by this project's tests",
+                "#Requires -RunAsAdministrator",
+                "SupportsShouldProcess",
+                "Set-StrictMode -Version Latest",
+            ] {
+                assert!(text.contains(wanted), "{name} has no {wanted}");
+            }
+            // Windows PowerShell 5.1 reads a file without a byte order mark as ANSI.
+            assert!(text.is_ascii(), "{name} is not ASCII");
+        }
+    }
+}
