@@ -5,6 +5,7 @@ mod build;
 mod check;
 mod demo;
 mod doctor;
+mod header;
 mod imports;
 mod inf;
 mod layout;
