@@ -404,15 +404,15 @@ typedef struct tlsgate_version_reply {
      */
     uint16_t reserved;
     /**
-     * TLSGATE_MAX_INPUT of this driver.
+     * TLSGATE_MAX_INPUT of this driver, in bytes.
      */
     uint32_t largest_input;
     /**
-     * TLSGATE_LARGEST_REPLY of this driver.
+     * TLSGATE_LARGEST_REPLY of this driver, in bytes.
      */
     uint32_t largest_reply;
     /**
-     * TLSGATE_MAX_RECORDS of this driver.
+     * TLSGATE_MAX_RECORDS of this driver, in bytes.
      */
     uint32_t largest_records;
     /**
