@@ -19,7 +19,10 @@ static const char LINE[] = "Hello from C, over a TLS connection that the kernel 
 
 static HANDLE device;
 
-/* What follows a request or a reply lies right behind it: no structure ends in padding. */
+/*
+ * What follows a request or a reply lies right behind it. The size of such a pair is that of its parts: sizeof
+ * the pair may count padding at its end, which the driver refuses as a request that is too long.
+ */
 static struct { tlsgate_acquire_request request; tlsgate_certificate_reference certificate; } acquire;
 static struct { tlsgate_accept_request request; uint8_t stream[TLSGATE_MAX_INPUT]; } leg;
 static struct { tlsgate_leg_reply reply; uint8_t token[TLSGATE_MAX_TOKEN]; } leg_reply;
@@ -64,7 +67,8 @@ static uint64_t acquire_credential(const char *thumbprint)
         acquire.certificate.thumbprint[i] = (uint8_t)byte;
     }
     tlsgate_acquire_reply reply;
-    call("ACQUIRE_CREDENTIAL", TLSGATE_IOCTL_ACQUIRE_CREDENTIAL, &acquire, sizeof acquire, &reply, sizeof reply);
+    call("ACQUIRE_CREDENTIAL", TLSGATE_IOCTL_ACQUIRE_CREDENTIAL, &acquire,
+         sizeof acquire.request + sizeof acquire.certificate, &reply, sizeof reply);
     if (reply.credential == 0)
         fail("no credential", (unsigned long)reply.head.status);
     return reply.credential;
@@ -115,7 +119,7 @@ static void say_the_line(SOCKET socket, uint64_t session)
     seal.request.session = session;
     seal.request.length = sizeof seal.data;
     memcpy(seal.data, LINE, sizeof seal.data);
-    call("SEAL", TLSGATE_IOCTL_SEAL, &seal, sizeof seal, &record, sizeof record);
+    call("SEAL", TLSGATE_IOCTL_SEAL, &seal, sizeof seal.request + sizeof seal.data, &record, sizeof record);
     send_record(socket, "SEAL");
 }
 

@@ -17,6 +17,7 @@ mod socket;
 
 mod as_client;
 mod both_sides;
+mod c_program;
 mod certificates;
 mod from_server;
 mod garbage;
