@@ -28,6 +28,7 @@ mod many;
 mod mutual;
 mod other_servers;
 mod pieces;
+mod readme;
 mod records;
 mod revocation;
 mod shutdown;
