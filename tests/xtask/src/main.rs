@@ -2,10 +2,10 @@
 
 mod apt;
 mod build;
-mod check;
 mod demo;
 mod doctor;
 mod header;
+mod image;
 mod imports;
 mod inf;
 mod layout;
@@ -99,7 +99,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Package => {
             let tools = Tools::ready(&layout, &steps)?;
             build::all(&layout, &tools, &steps)?;
-            steps.step("check the packaged driver", |_| check::package(&layout))?;
+            steps.step("check the packaged driver", |_| image::package(&layout))?;
         }
         Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
         Verb::Test => {

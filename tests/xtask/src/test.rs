@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{self, Tools},
-    check,
+    image,
     layout::Layout,
     process,
     step::{Step, Steps},
@@ -48,7 +48,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("the driver's build is reproducible", |step| {
         reproducible(layout, tools, step)
     })?;
-    steps.step("the packaged driver", |_| check::package(layout))?;
+    steps.step("the packaged driver", |_| image::package(layout))?;
     steps.loud("end-to-end tests", || {
         host_tests(layout, &["-p", "tlsgate-e2e"])
     })

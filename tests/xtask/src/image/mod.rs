@@ -1,11 +1,15 @@
-//! Checks the packaged driver: what it imports, that it cannot panic, and how it is linked.
+//! Checks the packaged driver: what it imports, that it cannot panic, how it is linked, what its code uses.
+
+mod code;
+mod header;
+mod version;
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
 use object::{
     LittleEndian as LE, pe,
-    read::pe::{ImageNtHeaders, ImageOptionalHeader, ImageThunkData, Import, PeFile64},
+    read::pe::{ImageThunkData, Import, PeFile64},
 };
 
 use crate::{imports::Imports, layout::Layout};
@@ -33,13 +37,13 @@ const FORBIDDEN_SYMBOLS: [&str; 6] = [
     "__chkstk",
 ];
 
+const PAGE: u32 = 0x1000;
+
 /// What the checks look at.
 struct Image {
     /// File and symbol of each import.
     imports: Vec<(String, String)>,
-    subsystem: u16,
-    characteristics: u16,
-    entry_point: u32,
+    header: header::Header,
     /// Name, address and characteristics of each section.
     sections: Vec<(String, u32, u32)>,
 }
@@ -50,12 +54,17 @@ pub fn package(layout: &Layout) -> Result<()> {
     let read = |name: &str| {
         fs::read(folder.join(name)).with_context(|| format!("cannot read the package's {name}"))
     };
-    let image = Image::parse(&read("tlsgate.sys")?)?;
+    let data = read("tlsgate.sys")?;
+    let image = Image::parse(&data)?;
     let map = String::from_utf8(read("tlsgate.map")?)?;
     let imports = Imports::read(&layout.wdk().join("imports.csv"))?;
     let mut faults = image.import_faults(&imports);
-    faults.extend(image.header_faults());
+    faults.extend(image.header.faults());
+    faults.extend(image.section_faults());
     faults.extend(image.map_faults(&map));
+    faults.extend(code::faults(&data)?);
+    faults.extend(version::faults(&data, env!("CARGO_PKG_VERSION"))?);
+    faults.extend(path_faults(&data, &[&layout.root().display().to_string()]));
     if !faults.is_empty() {
         bail!("tlsgate.sys must not ship:\n  {}", faults.join("\n  "));
     }
@@ -65,7 +74,6 @@ pub fn package(layout: &Layout) -> Result<()> {
 impl Image {
     fn parse(data: &[u8]) -> Result<Self> {
         let file = PeFile64::parse(data)?;
-        let optional = file.nt_headers().optional_header();
         let mut imports = Vec::new();
         if let Some(table) = file.import_table()? {
             let mut descriptors = table.descriptors()?;
@@ -84,9 +92,7 @@ impl Image {
         }
         Ok(Self {
             imports,
-            subsystem: optional.subsystem(),
-            characteristics: optional.dll_characteristics(),
-            entry_point: optional.address_of_entry_point(),
+            header: header::Header::read(&file, data)?,
             sections: file
                 .section_table()
                 .iter()
@@ -119,26 +125,15 @@ impl Image {
         faults
     }
 
-    fn header_faults(&self) -> Vec<String> {
+    fn section_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.subsystem != pe::IMAGE_SUBSYSTEM_NATIVE {
-            faults.push(format!("its subsystem is {}, not native", self.subsystem));
-        }
-        for (flag, name) in [
-            (pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT, "NX_COMPAT"),
-            (pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE, "DYNAMIC_BASE"),
-            (
-                pe::IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY,
-                "FORCE_INTEGRITY",
-            ),
-        ] {
-            if self.characteristics & flag == 0 {
-                faults.push(format!("it lacks {name}"));
-            }
-        }
-        for (name, _, flags) in &self.sections {
+        for (name, address, flags) in &self.sections {
             if flags & pe::IMAGE_SCN_MEM_WRITE != 0 && flags & pe::IMAGE_SCN_MEM_EXECUTE != 0 {
                 faults.push(format!("its section {name} can be written and executed"));
+            }
+            // HVCI gives each page of an image its own rights.
+            if !address.is_multiple_of(PAGE) {
+                faults.push(format!("its section {name} does not begin at a page"));
             }
             if flags & (pe::IMAGE_SCN_MEM_READ | pe::IMAGE_SCN_MEM_EXECUTE) == 0 {
                 faults.push(format!(
@@ -157,7 +152,7 @@ impl Image {
             .map(|symbol| format!("its link map has {symbol}"))
             .collect();
         faults.dedup();
-        if self.mapped_entry_point(map) != Some(self.entry_point) {
+        if self.mapped_entry_point(map) != Some(self.header.entry_point) {
             faults.push("its link map is of another image".to_owned());
         }
         faults
@@ -175,6 +170,21 @@ impl Image {
     }
 }
 
+/// Paths of the machine that built it: they say where somebody lives, and make the image differ.
+fn path_faults(data: &[u8], folders: &[&str]) -> Vec<String> {
+    let usual = ["/home/", "/root/", "/.cargo/", "/.rustup/", ":\\Users\\"];
+    let has = |bytes: &[u8]| data.windows(bytes.len()).any(|window| window == bytes);
+    usual
+        .iter()
+        .chain(folders)
+        .filter(|folder| {
+            let wide: Vec<u8> = folder.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            has(folder.as_bytes()) || has(&wide)
+        })
+        .map(|folder| format!("it has a path with {folder} inside"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,11 +200,10 @@ mod tests {
                 .iter()
                 .map(|&symbol| ("ksecdd.sys".to_owned(), symbol.to_owned()))
                 .collect(),
-            subsystem: pe::IMAGE_SUBSYSTEM_NATIVE,
-            characteristics: pe::IMAGE_DLLCHARACTERISTICS_NX_COMPAT
-                | pe::IMAGE_DLLCHARACTERISTICS_DYNAMIC_BASE
-                | pe::IMAGE_DLLCHARACTERISTICS_FORCE_INTEGRITY,
-            entry_point: 0x1140,
+            header: header::Header {
+                entry_point: 0x1140,
+                ..header::Header::default()
+            },
             sections: vec![(".text".to_owned(), 0x1000, CODE)],
         }
     }
@@ -207,7 +216,7 @@ mod tests {
     fn a_sound_image_passes() {
         let image = sound();
         assert!(image.import_faults(&imports()).is_empty());
-        assert!(image.header_faults().is_empty());
+        assert!(image.section_faults().is_empty());
         assert!(image.map_faults(MAP).is_empty());
     }
 
@@ -240,15 +249,26 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_checked() {
+    fn sections_are_checked() {
         let mut image = sound();
-        image.characteristics = 0;
-        image.subsystem = pe::IMAGE_SUBSYSTEM_WINDOWS_CUI;
         image
             .sections
             .push((".bad".to_owned(), 0x2000, CODE | pe::IMAGE_SCN_MEM_WRITE));
         image.sections.push((".retplne".to_owned(), 0x3000, 0));
-        assert_eq!(image.header_faults().len(), 6);
+        image.sections.push((".odd".to_owned(), 0x3800, CODE));
+        assert_eq!(image.section_faults().len(), 3);
+    }
+
+    #[test]
+    fn a_path_of_the_building_machine_is_a_fault() {
+        let wide: Vec<u8> = "/build/x"
+            .encode_utf16()
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for data in [&b"..../home/me/"[..], b"\0/build/x\0", &wide] {
+            assert_eq!(path_faults(data, &["/build/x"]).len(), 1);
+        }
+        assert!(path_faults(b"tlsgate/driver/src", &["/build/x"]).is_empty());
     }
 
     #[test]
@@ -270,7 +290,7 @@ mod tests {
     #[test]
     fn a_map_of_another_image_is_a_fault() {
         let mut image = sound();
-        image.entry_point = 0x1150;
+        image.header.entry_point = 0x1150;
         assert_eq!(image.map_faults(MAP).len(), 1);
         assert_eq!(sound().map_faults("").len(), 1);
     }
