@@ -33,6 +33,14 @@ pub struct Command {
     pub text: String,
 }
 
+impl Command {
+    /// Its words: without what it sets in the environment, and with the program by its name alone.
+    #[must_use]
+    pub fn words(&self) -> Vec<&str> {
+        words(&self.text)
+    }
+}
+
 /// Every document's commands.
 ///
 /// # Errors
@@ -142,7 +150,10 @@ pub fn of(document: &str, text: &str) -> Vec<Command> {
         }
         was_blank = false;
         if let Some(heading) = line.strip_prefix('#') {
-            section = heading.trim_start_matches('#').trim().to_owned();
+            heading
+                .trim_start_matches('#')
+                .trim()
+                .clone_into(&mut section);
         }
     }
     commands
@@ -150,8 +161,18 @@ pub fn of(document: &str, text: &str) -> Vec<Command> {
 
 /// Whether it begins with a program of ours and says more than its name.
 fn is_command(text: &str) -> bool {
-    let mut words = text.split_whitespace();
-    words.next().is_some_and(|word| PROGRAMS.contains(&word)) && words.next().is_some()
+    let words = words(text);
+    words.len() > 1 && PROGRAMS.contains(&words[0])
+}
+
+fn words(text: &str) -> Vec<&str> {
+    let is_set = |word: &&str| word.contains('=') && !word.starts_with('-');
+    let mut words: Vec<_> = text.split_whitespace().skip_while(is_set).collect();
+    if let Some(program) = words.first_mut() {
+        let name = program.rsplit(['\\', '/']).next().unwrap_or_default();
+        *program = name.strip_suffix(".exe").unwrap_or(name);
+    }
+    words
 }
 
 /// A line without prompt and comment.
@@ -196,16 +217,18 @@ cargo five
 1. An item
 
    ```sh
-   $ six
+   $ A=b ./six.exe seven
    ```
 
-        seven
+        eight
 2. Another
    goes on with
 
    more text, not code.
 ";
-        let found: Vec<_> = of("file", text)
+        let commands = of("file", text);
+        assert_eq!(commands[4].words(), ["six", "seven"]);
+        let found: Vec<_> = commands
             .into_iter()
             .map(|it| (it.section, it.shell, it.text))
             .collect();
@@ -214,8 +237,8 @@ cargo five
             ("Top", "text", "cargo two"),
             ("Top", "powershell", ".\\four.ps1 -A b"),
             ("Top", "", "cargo five"),
-            ("Below", "sh", "six"),
-            ("Below", "", "seven"),
+            ("Below", "sh", "A=b ./six.exe seven"),
+            ("Below", "", "eight"),
         ];
         assert_eq!(
             found,

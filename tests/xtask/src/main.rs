@@ -4,6 +4,7 @@ mod apt;
 mod build;
 mod demo;
 mod doctor;
+mod documents;
 mod header;
 mod image;
 mod imports;

@@ -66,7 +66,7 @@ pub fn structure(name: &str) -> String {
 }
 
 /// `AcceptRequest` as `accept_request`.
-fn words(name: &str) -> String {
+pub fn words(name: &str) -> String {
     let mut words = String::new();
     for letter in name.chars() {
         if letter.is_uppercase() && !words.is_empty() {

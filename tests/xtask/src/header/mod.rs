@@ -7,6 +7,7 @@ mod tests;
 
 use anyhow::{Context, Result};
 use cbindgen::{Config, DocumentationStyle, ExportConfig, Language, Style};
+pub use flat::words;
 use golden::Golden;
 use std::{fmt::Write, fs};
 
