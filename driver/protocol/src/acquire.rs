@@ -18,7 +18,7 @@ pub struct Acquire<'a> {
     pub role: Role,
     /// [`protocols`], never 0.
     pub protocols: u32,
-    /// [`payload::credential`]; those that make sense together and for the role.
+    /// [`credential`](crate::payload::credential); those that make sense together and for the role.
     pub flags: u32,
     /// The certificates; at least one for a server.
     pub certificates: Certificates<'a>,

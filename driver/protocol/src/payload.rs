@@ -59,11 +59,11 @@ payloads! {
         pub patch: u16,
         /// 0.
         pub reserved: u16,
-        /// [`crate::limits::MAX_INPUT`] of this driver.
+        /// [`crate::limits::MAX_INPUT`] of this driver, in bytes.
         pub largest_input: u32,
-        /// [`crate::limits::LARGEST_REPLY`] of this driver.
+        /// [`crate::limits::LARGEST_REPLY`] of this driver, in bytes.
         pub largest_reply: u32,
-        /// [`crate::limits::MAX_RECORDS`] of this driver.
+        /// [`crate::limits::MAX_RECORDS`] of this driver, in bytes.
         pub largest_records: u32,
         /// [`exports`]: which optional functions this Windows' ksecdd.sys has.
         pub optional_exports: u32,

@@ -66,3 +66,22 @@ fn no_payload_has_padding_and_every_code_is_distinct() {
         );
     }
 }
+
+/// The names and codes in the crate's own documentation.
+#[test]
+fn the_documentation_lists_every_ioctl_with_its_code() {
+    let documentation = include_str!("../src/lib.rs");
+    for ioctl in Ioctl::ALL {
+        let mut name = String::new();
+        for letter in ioctl.name().chars() {
+            if letter.is_uppercase() && !name.is_empty() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+        }
+        let row = format!("//! | {name} | {:#010x} |", ioctl.code());
+        assert!(documentation.contains(&row), "no row {row}");
+    }
+    let rows = documentation.matches("| 0x8541").count();
+    assert_eq!(rows, Ioctl::ALL.len());
+}

@@ -1,6 +1,7 @@
 //! What the end-to-end tests and the demo share: a machine with the packaged driver installed, its
 //! server, and the TLS peers that no one here wrote.
 
+pub mod documents;
 mod lab;
 mod peer;
 mod server;

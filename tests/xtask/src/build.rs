@@ -74,6 +74,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
             ksecdd_with_optional_export(layout, tools, step)
         })?;
     }
+    steps.step("build the C program", |step| c_program(layout, step))?;
     steps.step("build bcryptprimitives.dll", |step| {
         process_prng(layout, step)
     })
@@ -187,6 +188,22 @@ fn probe(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
     process::run(cargo.args(["-p", "tlsgate-e2e", "--bin", "probe"]), step)?;
     let built = layout.windows_target().join(GNU).join("release/probe.exe");
     install(&built, &layout.modules().join("probe.exe"))
+}
+
+/// Builds the example in C, which has the checked-in header and nothing else of this project.
+fn c_program(layout: &Layout, step: &Step) -> Result<()> {
+    fs::create_dir_all(layout.modules())?;
+    process::run(
+        Command::new(MINGW_GCC)
+            .args(["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-s"])
+            .args(["-Wl,--no-insert-timestamp", "-I"])
+            .arg(layout.root().join("driver/protocol/include"))
+            .arg("-o")
+            .arg(layout.modules().join("handshake.exe"))
+            .arg(layout.root().join("tests/c/handshake.c"))
+            .arg("-lws2_32"),
+        step,
+    )
 }
 
 /// Builds the library that Wine lacks and Rust's standard library needs.

@@ -10,10 +10,15 @@ use crate::{build, build::Tools, layout::Layout, step::Steps};
 /// What the server offers, and the clients ask for.
 const ALPN: &str = "http/1.1";
 
-/// Sets up, builds, boots, installs, serves, lets clients in; with `hold`, keeps the server up.
+/// Sets up, builds and shows what was built.
 pub fn run(layout: &Layout, steps: &Steps, hold: bool) -> Result<()> {
     let tools = Tools::ready(layout, steps)?;
     build::all(layout, &tools, steps)?;
+    show(steps, hold)
+}
+
+/// Boots, installs, serves, lets clients in; with `hold`, keeps the server up.
+pub fn show(steps: &Steps, hold: bool) -> Result<()> {
     let lab = steps.step("boot the machine, install tlsgate.sys", |step| {
         Lab::start(&mut |what| step.progress(what))
     })?;

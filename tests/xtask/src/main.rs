@@ -4,6 +4,8 @@ mod apt;
 mod build;
 mod demo;
 mod doctor;
+mod documents;
+mod header;
 mod image;
 mod imports;
 mod inf;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{self, Tools},
-    image,
+    demo, image,
     layout::Layout,
     package, process,
     step::{Step, Steps},
@@ -34,6 +34,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     } else {
         println!("           no clippy for Windows code: rustc-web has none");
     }
+    steps.step("documentation", |step| documentation(layout, step))?;
     let packages: Vec<&str> = HOST_PACKAGES
         .iter()
         .flat_map(|package| ["-p", package])
@@ -54,7 +55,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     })?;
     steps.loud("end-to-end tests", || {
         host_tests(layout, &["-p", "tlsgate-e2e"])
-    })
+    })?;
+    // What the README's first command does once all is built.
+    demo::show(steps, false)
 }
 
 /// Cargo for the host, with the installed compiler whatever builds for Windows.
@@ -99,6 +102,18 @@ fn clippy_host(layout: &Layout, step: &Step) -> Result<()> {
         host_cargo(&layout.wdk(), "clippy")
             .args(["--locked", "-p", "wdk-build", "--", "-D", "warnings"])
             .env("CARGO_TARGET_DIR", layout.driver_target()),
+        step,
+    )
+}
+
+/// Rustdoc of what others read; a link that leads nowhere is a mistake.
+fn documentation(layout: &Layout, step: &Step) -> Result<()> {
+    let packages = ["tlsgate-client", "tlsgate-core", "tlsgate-protocol"];
+    process::run(
+        host_cargo(layout.root(), "doc")
+            .args(["--locked", "--no-deps"])
+            .args(packages.iter().flat_map(|package| ["-p", package]))
+            .env("RUSTDOCFLAGS", "-D warnings"),
         step,
     )
 }

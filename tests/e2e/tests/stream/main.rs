@@ -17,6 +17,7 @@ mod socket;
 
 mod as_client;
 mod both_sides;
+mod c_program;
 mod certificates;
 mod from_server;
 mod garbage;
@@ -27,6 +28,7 @@ mod many;
 mod mutual;
 mod other_servers;
 mod pieces;
+mod readme;
 mod records;
 mod revocation;
 mod shutdown;

@@ -19,6 +19,8 @@ mod connect;
 mod credential;
 #[cfg(windows)]
 mod doctor;
+#[cfg(test)]
+mod documented;
 mod forward;
 mod histogram;
 mod input;

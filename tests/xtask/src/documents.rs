@@ -1,0 +1,272 @@
+//! The documents: every command in them is run by a test, or says that it is not; and lists of files are
+//! complete.
+#![cfg(test)]
+
+use crate::{Arguments, Verb, layout::Layout, readme};
+use clap::Parser;
+use std::{collections::BTreeSet, fs, path::Path};
+use tlsgate_e2e::documents::{self, Command};
+
+/// What runs a command.
+enum Proof {
+    /// `cargo xtask test` does the same: this is in its source.
+    PartOfTest(&'static str),
+    /// This test runs it, or reads it from the document.
+    Test(&'static str),
+    /// Nothing here: it needs Windows.
+    Windows,
+    /// Nothing here: it takes too long, and runs tests that `cargo xtask test` runs, too.
+    TooLong,
+}
+
+/// What runs a command, or why it is no good.
+fn proof(layout: &Layout, command: &Command) -> Result<Proof, String> {
+    let words = command.words();
+    match words[..] {
+        ["cargo", "xtask", ..] => Arguments::try_parse_from(&words[1..])
+            .map(|arguments| xtask(&arguments.verb))
+            .or_else(|error| match error.kind() {
+                clap::error::ErrorKind::DisplayHelp => Ok(Proof::Test("the_help_has_every_verb")),
+                _ => Err(error.to_string()),
+            }),
+        ["cargo", "test", ..] => cargo_test(layout, &words[2..]),
+        ["cargo", "fmt", "--all"] => Ok(Proof::PartOfTest("[\"--all\", \"--check\"]")),
+        ["cargo", "doc", ..] => Ok(Proof::PartOfTest("\"doc\"")),
+        ["cargo", "make"] => Ok(Proof::Windows),
+        ["cargo", "make", task] => make(layout, task),
+        ["tlsgate" | "curl", ..] if command.section == ON_THE_MACHINE => {
+            Ok(Proof::Test("the_readmes_commands_work_on_the_machine"))
+        }
+        ["tlsgate", ..] => Ok(Proof::Test("the_documents_commands_are_parsed")),
+        _ if ["powershell", "bat"].contains(&command.shell.as_str()) => powershell(layout, &words),
+        _ => Err("nothing runs it".to_owned()),
+    }
+}
+
+/// The section of the README whose commands are run in the lab.
+const ON_THE_MACHINE: &str = "On the machine";
+
+/// A new verb has no proof until it is written here.
+fn xtask(verb: &Verb) -> Proof {
+    match verb {
+        Verb::Setup { .. } => Proof::PartOfTest("Tools::ready(&layout, &steps)"),
+        Verb::Build { .. } => Proof::PartOfTest("build::all(layout, tools, steps)"),
+        Verb::Package => Proof::PartOfTest("the packaged driver"),
+        Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
+        Verb::Test => Proof::PartOfTest("pub fn all"),
+        Verb::Variants { .. } => Proof::TooLong,
+        Verb::Doctor => Proof::Test("the_doctor_finds_nothing_missing_where_tests_run"),
+    }
+}
+
+/// `cargo test`: the package, its test binary and the test that is named exist.
+fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
+    let after = |option: &str| {
+        let at = words.iter().position(|word| *word == option)?;
+        words.get(at + 1).copied()
+    };
+    let package = after("-p").ok_or("no package")?;
+    let runs = fs::read_to_string(layout.root().join("tests/xtask/src/test.rs")).unwrap();
+    if !runs.contains(&format!("\"{package}\"")) {
+        return Err(format!("`cargo xtask test` does not test {package}"));
+    }
+    let folder = match package {
+        "tlsgate-core" => "driver/core",
+        "tlsgate-protocol" => "driver/protocol",
+        "tlsgate-e2e" => "tests/e2e",
+        "xtask" => "tests/xtask",
+        other => return Err(format!("where is {other}?")),
+    };
+    if let Some(binary) = after("--test") {
+        let tests = layout.root().join(folder).join("tests");
+        let exists = tests.join(format!("{binary}.rs")).is_file()
+            || tests.join(binary).join("main.rs").is_file();
+        if !exists {
+            return Err(format!("{folder} has no tests {binary}"));
+        }
+    }
+    let options = ["-p", "--test"];
+    let filter = words
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(at, word)| !word.starts_with('-') && !options.contains(&words[at - 1]))
+        .map(|(_, word)| *word)
+        .next();
+    let names = readme::tests_in(&layout.root().join(folder));
+    match filter {
+        Some(filter) if !names.iter().any(|name| name.contains(filter)) => {
+            Err(format!("{folder} has no test {filter}"))
+        }
+        _ => Ok(Proof::PartOfTest("host_tests")),
+    }
+}
+
+/// `cargo make`: its tasks for Linux are commands of ours.
+fn make(layout: &Layout, task: &str) -> Result<Proof, String> {
+    let makefile = fs::read_to_string(layout.root().join("Makefile.toml")).unwrap();
+    let makefile: toml::Table = makefile.parse().unwrap();
+    let task = makefile["tasks"]
+        .get(task)
+        .ok_or_else(|| format!("no task {task}"))?;
+    let words: Vec<&str> = task["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(toml::Value::as_str)
+        .filter(|word| *word != "${@}")
+        .collect();
+    Arguments::try_parse_from(words)
+        .map(|arguments| xtask(&arguments.verb))
+        .map_err(|error| error.to_string())
+}
+
+/// What Windows' own shells run. A script of ours exists, and has the parameters that it is given.
+fn powershell(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
+    let [name, ..] = words else {
+        return Ok(Proof::Windows);
+    };
+    if Path::new(name).extension().is_none_or(|kind| kind != "ps1") {
+        return Ok(Proof::Windows);
+    }
+    let text = fs::read_to_string(layout.root().join("inf").join(name))
+        .map_err(|error| format!("inf/{name}: {error}"))?;
+    for parameter in words.iter().filter_map(|word| word.strip_prefix('-')) {
+        if !text.contains(&format!("${parameter}")) {
+            return Err(format!("{name} has no parameter {parameter}"));
+        }
+    }
+    Ok(Proof::Windows)
+}
+
+#[test]
+fn every_command_in_the_documents_is_run_or_says_that_it_is_not() {
+    let layout = Layout::find().unwrap();
+    let commands = documents::all(layout.root()).unwrap();
+    assert!(commands.len() > 20, "too few: {commands:?}");
+    let tests = readme::tests_in(layout.root());
+    let mut ours = String::new();
+    for file in ["main.rs", "test.rs"] {
+        ours += &fs::read_to_string(layout.root().join("tests/xtask/src").join(file)).unwrap();
+    }
+    let mut faults = Vec::new();
+    for command in &commands {
+        let fault = match proof(&layout, command) {
+            Ok(Proof::PartOfTest(source)) if ours.contains(source) => continue,
+            Ok(Proof::PartOfTest(source)) => format!("`cargo xtask test` has no {source}"),
+            Ok(Proof::Test(name)) if tests.contains(name) => continue,
+            Ok(Proof::Test(name)) => format!("there is no test {name}"),
+            Ok(Proof::Windows | Proof::TooLong) => continue,
+            Err(fault) => fault,
+        };
+        let Command {
+            document,
+            line,
+            text,
+            ..
+        } = command;
+        faults.push(format!("{document}:{line}: {text}: {fault}"));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_readme_lists_every_ioctl() {
+    let layout = Layout::find().unwrap();
+    let golden = layout.root().join("driver/protocol/tests/abi.golden");
+    let readme = fs::read_to_string(layout.root().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## IOCTLs\n").unwrap();
+    let names: BTreeSet<_> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| "))
+        .filter_map(|row| row.split('|').next())
+        .flat_map(|names| names.split(','))
+        .map(str::trim)
+        .collect();
+    for line in fs::read_to_string(golden).unwrap().lines() {
+        if let Some(ioctl) = line.strip_prefix("ioctl ") {
+            let name = ioctl.split(' ').next().unwrap();
+            let name = crate::header::words(name).to_uppercase();
+            assert!(names.contains(name.as_str()), "no row for {name}");
+        }
+    }
+}
+
+#[test]
+fn the_doctor_finds_nothing_missing_where_tests_run() {
+    crate::doctor::report(&Layout::find().unwrap()).unwrap();
+}
+
+#[test]
+fn the_help_has_every_verb() {
+    let help = <Arguments as clap::CommandFactory>::command()
+        .render_help()
+        .to_string();
+    for verb in ["setup", "build", "demo", "test", "variants", "doctor"] {
+        assert!(help.contains(verb), "{help}");
+    }
+}
+
+/// Files below a folder, as the driver's README names them.
+fn files(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            files(&path, root, found);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            if !name.ends_with("_tests.rs") {
+                found.insert(name.to_owned());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_drivers_readme_names_every_file_once() {
+    let driver = Layout::find().unwrap().root().join("driver");
+    let mut present = BTreeSet::from(["build.rs".to_owned()]);
+    for folder in [
+        "build",
+        "src",
+        "core/src",
+        "protocol/src",
+        "protocol/include",
+    ] {
+        files(&driver.join(folder), &driver, &mut present);
+    }
+    let readme = fs::read_to_string(driver.join("README.md")).unwrap();
+    let (_, table) = readme.split_once("\n## What each file is\n").unwrap();
+    let mut named = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let files = row.split('|').nth(1).unwrap();
+        for name in files.split('`').skip(1).step_by(2) {
+            assert!(named.insert(name.to_owned()), "{name} is named twice");
+        }
+    }
+    assert_eq!(named, present);
+}
+
+#[test]
+fn every_file_and_folder_that_a_document_names_exists() {
+    let layout = Layout::find().unwrap();
+    let mut faults = Vec::new();
+    for document in ["README.md", "CONTRIBUTING.md", "driver/README.md"] {
+        let path = layout.root().join(document);
+        let text = fs::read_to_string(&path).unwrap();
+        for name in text.split('`').skip(1).step_by(2) {
+            let is_path = name.contains('/')
+                && name
+                    .bytes()
+                    .all(|it| it.is_ascii_alphanumeric() || b"/._-".contains(&it));
+            let folders = [layout.root(), path.parent().unwrap()];
+            if is_path
+                && !name.starts_with("target/")
+                && !folders.iter().any(|folder| folder.join(name).exists())
+            {
+                faults.push(format!("{document}: {name}"));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
