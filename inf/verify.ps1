@@ -109,7 +109,7 @@ try {
 
     Invoke-Tool logman.exe 'create', 'trace', $trace, '-p', $provider, '0xffffffffffffffff', '0xff', '-ets', '-o', (Join-Path $Report 'events.etl') | Out-Null
 
-    foreach ($load in 1..$Loads) {
+    for ($load = 1; $load -le $Loads; $load++) {
         Write-Progress -Activity 'Loading and unloading the driver' -Status "$load of $Loads" -PercentComplete (100 * $load / $Loads)
         Start-Service -Name TlsGate
         # Leaks are found when the driver is unloaded.

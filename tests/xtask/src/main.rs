@@ -106,9 +106,7 @@ fn run(verb: &Verb) -> Result<()> {
             let tools = Tools::ready(&layout, &steps)?;
             build::all(&layout, &tools, &steps)?;
             steps.step("check the packaged driver", |_| image::package(&layout))?;
-            steps.step("sign the driver for tests, make the zip", |step| {
-                package::make(&layout, step)
-            })?;
+            package::make(&layout, &steps)?;
         }
         Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
         Verb::Test => {

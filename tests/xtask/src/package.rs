@@ -9,7 +9,11 @@ use std::{
 use anyhow::{Context, Result};
 use zip::{CompressionMethod, DateTime, ZipWriter, write::SimpleFileOptions};
 
-use crate::{layout::Layout, sign, step::Step};
+use crate::{
+    layout::Layout,
+    sign,
+    step::{Step, Steps},
+};
 
 /// What is in the zip as it is in the work tree: its name there, its path here.
 const FILES: [(&str, &str); 8] = [
@@ -23,9 +27,17 @@ const FILES: [(&str, &str); 8] = [
     ("verify.ps1", "inf/verify.ps1"),
 ];
 
-/// Signs the built driver and makes `target/package/tlsgate-VERSION-x64.zip`; gives its path. The
-/// package's own `tlsgate.sys` stays as it was built: that build is reproducible, a signature is not.
-pub fn make(layout: &Layout, step: &Step) -> Result<PathBuf> {
+/// Signs the built driver and makes `target/package/tlsgate-VERSION-x64.zip`. The package's own
+/// `tlsgate.sys` stays as it was built: that build is reproducible, a signature is not.
+pub fn make(layout: &Layout, steps: &Steps) -> Result<()> {
+    steps.step("sign the driver for tests, make the zip", |step| {
+        let place = signed_zip(layout, step)?;
+        step.note(&place.strip_prefix(layout.root())?.display().to_string());
+        Ok(())
+    })
+}
+
+fn signed_zip(layout: &Layout, step: &Step) -> Result<PathBuf> {
     let folder = tempfile::tempdir()?;
     let signed = sign::sign(&layout.package().join("tlsgate.sys"), folder.path(), step)?;
     let mut files: Vec<(&str, PathBuf)> = FILES
@@ -42,7 +54,6 @@ pub fn make(layout: &Layout, step: &Step) -> Result<PathBuf> {
     let unfinished = folder.path().join("zip");
     write(&files, name, File::create(&unfinished)?)?;
     fs::copy(&unfinished, &place)?;
-    step.note(&place.strip_prefix(layout.root())?.display().to_string());
     Ok(place)
 }
 

@@ -50,9 +50,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
         reproducible(layout, tools, step)
     })?;
     steps.step("the packaged driver", |_| image::package(layout))?;
-    steps.step("sign the driver for tests, make the zip", |step| {
-        package::make(layout, step)
-    })?;
+    package::make(layout, steps)?;
     steps.loud("end-to-end tests", || {
         host_tests(layout, &["-p", "tlsgate-e2e"])
     })?;

@@ -35,9 +35,7 @@ const VARIANT: &str = "TLSGATE_LAB_VARIANT";
 pub fn run(layout: &Layout, steps: &Steps, names: &[String]) -> Result<()> {
     let tools = Tools::ready(layout, steps)?;
     build::all(layout, &tools, steps)?;
-    steps.step("sign the driver for tests, make the zip", |step| {
-        package::make(layout, step)
-    })?;
+    package::make(layout, steps)?;
     let rounds = if names.is_empty() {
         Switches::rounds()
             .into_iter()
