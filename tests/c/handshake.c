@@ -106,13 +106,6 @@ static uint64_t shake_hands(SOCKET socket, uint64_t credential)
     }
 }
 
-static void send_record(SOCKET socket, const char *what)
-{
-    if (record.reply.outcome != TLSGATE_OUTCOME_DATA)
-        fail(what, (unsigned long)record.reply.head.status);
-    send_all(socket, record.records, record.reply.produced);
-}
-
 static void say_the_line(SOCKET socket, uint64_t session)
 {
     seal.request.head.version = TLSGATE_ABI_VERSION;
@@ -120,7 +113,9 @@ static void say_the_line(SOCKET socket, uint64_t session)
     seal.request.length = sizeof seal.data;
     memcpy(seal.data, LINE, sizeof seal.data);
     call("SEAL", TLSGATE_IOCTL_SEAL, &seal, sizeof seal.request + sizeof seal.data, &record, sizeof record);
-    send_record(socket, "SEAL");
+    if (record.reply.outcome != TLSGATE_OUTCOME_DATA)
+        fail("SEAL", (unsigned long)record.reply.head.status);
+    send_all(socket, record.records, record.reply.produced);
 }
 
 static SOCKET next_client(unsigned short port)
@@ -162,9 +157,11 @@ int main(int count, char **arguments)
     printf("protocol %#x, cipher suite %#06x\n", facts.protocol, facts.cipher_suite);
     say_the_line(socket, session);
 
-    /* close_notify; then the client's end is waited for, so that no reset overtakes the last record. */
+    /* close_notify, where this Windows makes one; else the connection ends without. */
     call("SHUTDOWN", TLSGATE_IOCTL_SHUTDOWN, &about, sizeof about, &record, sizeof record);
-    send_record(socket, "SHUTDOWN");
+    if (record.reply.outcome == TLSGATE_OUTCOME_DATA)
+        send_all(socket, record.records, record.reply.produced);
+    /* The client's end is waited for, so that no reset overtakes the last record. */
     shutdown(socket, SD_SEND);
     while (recv(socket, (char *)leg.stream, sizeof leg.stream, 0) > 0)
         ;
@@ -173,6 +170,7 @@ int main(int count, char **arguments)
     call("CLOSE_SESSION", TLSGATE_IOCTL_CLOSE_SESSION, &about, sizeof about, &closed, sizeof closed);
     tlsgate_release_request release = { .head = head, .credential = credential };
     tlsgate_release_reply released;
-    call("RELEASE_CREDENTIAL", TLSGATE_IOCTL_RELEASE_CREDENTIAL, &release, sizeof release, &released, sizeof released);
+    call("RELEASE_CREDENTIAL", TLSGATE_IOCTL_RELEASE_CREDENTIAL, &release, sizeof release,
+         &released, sizeof released);
     return 0;
 }

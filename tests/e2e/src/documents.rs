@@ -1,8 +1,8 @@
 //! The commands in the documents, for the tests that run them or check them.
 //!
 //! A block of code is commands when it is indented, or fenced as `sh`, `powershell` or `bat`; a command is
-//! also what stands in a line of text as code and begins with `cargo` or `tlsgate`. Other blocks are
-//! pictures, output or source.
+//! also what stands in a line of text or in another block, and begins with `cargo`, `tlsgate` or a script.
+//! Otherwise those blocks are pictures, output or source.
 
 use std::{
     fs, io,
@@ -47,16 +47,30 @@ impl Command {
 ///
 /// A file or folder cannot be read.
 pub fn all(root: &Path) -> io::Result<Vec<Command>> {
+    let mut commands = Vec::new();
+    for (name, text) in texts(root)? {
+        commands.extend(of(&name, &text));
+    }
+    Ok(commands)
+}
+
+/// Every document: its place, from the root on, and its text.
+///
+/// # Errors
+///
+/// A file or folder cannot be read.
+pub fn texts(root: &Path) -> io::Result<Vec<(String, String)>> {
     let mut files = Vec::new();
     find(root, &mut files)?;
     files.sort();
-    let mut commands = Vec::new();
-    for file in files {
-        let name = file.strip_prefix(root).unwrap_or(&file);
-        let name = name.to_string_lossy().replace('\\', "/");
-        commands.extend(of(&name, &fs::read_to_string(&file)?));
-    }
-    Ok(commands)
+    files
+        .iter()
+        .map(|file| {
+            let name = file.strip_prefix(root).unwrap_or(file);
+            let name = name.to_string_lossy().replace('\\', "/");
+            Ok((name, fs::read_to_string(file)?))
+        })
+        .collect()
 }
 
 fn find(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
@@ -162,7 +176,15 @@ pub fn of(document: &str, text: &str) -> Vec<Command> {
 /// Whether it begins with a program of ours and says more than its name.
 fn is_command(text: &str) -> bool {
     let words = words(text);
-    words.len() > 1 && PROGRAMS.contains(&words[0])
+    words.len() > 1 && (PROGRAMS.contains(&words[0]) || is_script(words[0]))
+}
+
+/// Whether this is a script of `PowerShell`.
+#[must_use]
+pub fn is_script(program: &str) -> bool {
+    Path::new(program)
+        .extension()
+        .is_some_and(|kind| kind == "ps1")
 }
 
 fn words(text: &str) -> Vec<&str> {
@@ -201,7 +223,7 @@ mod tests {
     cargo one      # why
     # a remark
 
-Say `cargo two` or `cargo`, not `other three`.
+Say `cargo two` or `cargo`, not `other three`, or `.\\three.ps1 -A`.
 
 ```powershell
 PS> .\\four.ps1 -A b
@@ -227,7 +249,7 @@ cargo five
    more text, not code.
 ";
         let commands = of("file", text);
-        assert_eq!(commands[4].words(), ["six", "seven"]);
+        assert_eq!(commands[5].words(), ["six", "seven"]);
         let found: Vec<_> = commands
             .into_iter()
             .map(|it| (it.section, it.shell, it.text))
@@ -235,6 +257,7 @@ cargo five
         let expected = [
             ("Top", "", "cargo one"),
             ("Top", "text", "cargo two"),
+            ("Top", "text", ".\\three.ps1 -A"),
             ("Top", "powershell", ".\\four.ps1 -A b"),
             ("Top", "", "cargo five"),
             ("Below", "sh", "A=b ./six.exe seven"),

@@ -32,19 +32,24 @@ fn proof(layout: &Layout, command: &Command) -> Result<Proof, String> {
         ["cargo", "test", ..] => cargo_test(layout, &words[2..]),
         ["cargo", "fmt", "--all"] => Ok(Proof::PartOfTest("[\"--all\", \"--check\"]")),
         ["cargo", "doc", ..] => Ok(Proof::PartOfTest("\"doc\"")),
-        ["cargo", "make"] => Ok(Proof::Windows),
-        ["cargo", "make", task] => make(layout, task),
+        ["cargo", "make", ..] => make(layout, words.get(2).unwrap_or(&"default")),
         ["tlsgate" | "curl", ..] if command.section == ON_THE_MACHINE => {
             Ok(Proof::Test("the_readmes_commands_work_on_the_machine"))
         }
         ["tlsgate", ..] => Ok(Proof::Test("the_documents_commands_are_parsed")),
-        _ if ["powershell", "bat"].contains(&command.shell.as_str()) => powershell(layout, &words),
+        [program, ..] if documents::is_script(program) => script(layout, program, &words),
+        _ if command.document == GUIDE || ["powershell", "bat"].contains(&&*command.shell) => {
+            Ok(Proof::Windows)
+        }
         _ => Err("nothing runs it".to_owned()),
     }
 }
 
 /// The section of the README whose commands are run in the lab.
 const ON_THE_MACHINE: &str = "On the machine";
+
+/// What someone with a Windows machine follows.
+const GUIDE: &str = "inf/GUIDE.md";
 
 /// A new verb has no proof until it is written here.
 fn xtask(verb: &Verb) -> Proof {
@@ -102,13 +107,16 @@ fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
     }
 }
 
-/// `cargo make`: its tasks for Linux are commands of ours.
+/// `cargo make`: its tasks exist, and those for Linux are commands of ours.
 fn make(layout: &Layout, task: &str) -> Result<Proof, String> {
     let makefile = fs::read_to_string(layout.root().join("Makefile.toml")).unwrap();
     let makefile: toml::Table = makefile.parse().unwrap();
     let task = makefile["tasks"]
         .get(task)
         .ok_or_else(|| format!("no task {task}"))?;
+    if task.get("condition").is_some() {
+        return Ok(Proof::Windows);
+    }
     let words: Vec<&str> = task["args"]
         .as_array()
         .unwrap()
@@ -121,18 +129,13 @@ fn make(layout: &Layout, task: &str) -> Result<Proof, String> {
         .map_err(|error| error.to_string())
 }
 
-/// What Windows' own shells run. A script of ours exists, and has the parameters that it is given.
-fn powershell(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
-    let [name, ..] = words else {
-        return Ok(Proof::Windows);
-    };
-    if Path::new(name).extension().is_none_or(|kind| kind != "ps1") {
-        return Ok(Proof::Windows);
-    }
+/// A script of ours exists, and has the parameters that it is given.
+fn script(layout: &Layout, name: &str, words: &[&str]) -> Result<Proof, String> {
     let text = fs::read_to_string(layout.root().join("inf").join(name))
         .map_err(|error| format!("inf/{name}: {error}"))?;
     for parameter in words.iter().filter_map(|word| word.strip_prefix('-')) {
-        if !text.contains(&format!("${parameter}")) {
+        let is_common = parameter == "WhatIf" && text.contains("SupportsShouldProcess");
+        if !is_common && !text.contains(&format!("${parameter}")) {
             return Err(format!("{name} has no parameter {parameter}"));
         }
     }
@@ -251,9 +254,8 @@ fn the_drivers_readme_names_every_file_once() {
 fn every_file_and_folder_that_a_document_names_exists() {
     let layout = Layout::find().unwrap();
     let mut faults = Vec::new();
-    for document in ["README.md", "CONTRIBUTING.md", "driver/README.md"] {
-        let path = layout.root().join(document);
-        let text = fs::read_to_string(&path).unwrap();
+    for (document, text) in documents::texts(layout.root()).unwrap() {
+        let path = layout.root().join(&document);
         for name in text.split('`').skip(1).step_by(2) {
             let is_path = name.contains('/')
                 && name

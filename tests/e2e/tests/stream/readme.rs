@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
                 }
                 let said = self.tlsgate(&words[1..])?;
                 if words[1] == "doctor" {
-                    ensure!(said.contains("driver: TlsGate"), "{said}");
+                    ensure!(said.contains("TlsGate"), "{said}");
                 }
             }
             ["curl", ..] => {
