@@ -5,7 +5,130 @@ use tlsgate_protocol::{NtStatus, SecurityStatus};
 /// The status with its documented name and what it means: `SEC_E_INVALID_TOKEN (0x80090308): ...`.
 #[must_use]
 pub fn describe_security_status(status: SecurityStatus) -> String {
-    describe(status.name(), status.0, meaning(status))
+    let named = status.name().map(|name| (name, meaning(status)));
+    let (name, text) = named
+        .or_else(|| further(status))
+        .unwrap_or(("unnamed status", ""));
+    describe(Some(name), status.0, text)
+}
+
+/// Statuses that mean nothing special to the driver and that Schannel and the chain engine may give
+/// all the same: values of `winerror.h`, as Microsoft's documentation of COM error codes (Security and
+/// Setup) lists them.
+const FURTHER: [(u32, &str, &str); 22] = [
+    (0x8009_000D, "NTE_NO_KEY", "the private key does not exist"),
+    (
+        0x8009_0010,
+        "NTE_PERM",
+        "this account may not use the private key",
+    ),
+    (
+        0x8009_0016,
+        "NTE_BAD_KEYSET",
+        "the private key was not found",
+    ),
+    (
+        0x8009_0320,
+        "SEC_E_INCOMPLETE_CREDENTIALS",
+        "the credential lacks something",
+    ),
+    (
+        0x8009_0324,
+        "SEC_E_TIME_SKEW",
+        "the clocks of both sides differ too much",
+    ),
+    (
+        0x8009_0329,
+        "SEC_E_ENCRYPT_FAILURE",
+        "data could not be encrypted",
+    ),
+    (
+        0x8009_0333,
+        "SEC_E_UNFINISHED_CONTEXT_DELETED",
+        "the handshake was broken off",
+    ),
+    (
+        0x8009_0337,
+        "SEC_E_CRYPTO_SYSTEM_INVALID",
+        "the cipher is not valid here",
+    ),
+    (
+        0x8009_033A,
+        "SEC_E_STRONG_CRYPTO_NOT_SUPPORTED",
+        "strong cryptography is not supported",
+    ),
+    (
+        0x8009_0346,
+        "SEC_E_BAD_BINDINGS",
+        "the channel bindings are wrong",
+    ),
+    (
+        0x8009_0349,
+        "SEC_E_CERT_WRONG_USAGE",
+        "the certificate is not for this use",
+    ),
+    (
+        0x8009_0352,
+        "SEC_E_ISSUING_CA_UNTRUSTED",
+        "an issuer of the certificate is not trusted",
+    ),
+    (
+        0x8009_0361,
+        "SEC_E_NO_CONTEXT",
+        "the session is not there any more",
+    ),
+    (
+        0x8009_0363,
+        "SEC_E_MUTUAL_AUTH_FAILED",
+        "both sides do not know each other",
+    ),
+    (
+        0x8009_2004,
+        "CRYPT_E_NOT_FOUND",
+        "there is no such certificate",
+    ),
+    (
+        0x8009_6004,
+        "TRUST_E_CERT_SIGNATURE",
+        "the certificate's signature is wrong",
+    ),
+    (
+        0x8009_6019,
+        "TRUST_E_BASIC_CONSTRAINTS",
+        "an issuer of the certificate is no authority",
+    ),
+    (
+        0x800B_0105,
+        "CERT_E_CRITICAL",
+        "the certificate demands what is not understood",
+    ),
+    (
+        0x800B_010C,
+        "CERT_E_REVOKED",
+        "an issuer has revoked the certificate",
+    ),
+    (
+        0x800B_010D,
+        "CERT_E_UNTRUSTEDTESTROOT",
+        "the certificate's root is for tests",
+    ),
+    (
+        0x800B_010E,
+        "CERT_E_REVOCATION_FAILURE",
+        "its revocation could not be checked",
+    ),
+    (
+        0x800B_0114,
+        "CERT_E_INVALID_NAME",
+        "a name in the certificate is not allowed",
+    ),
+];
+
+fn further(status: SecurityStatus) -> Option<(&'static str, &'static str)> {
+    FURTHER
+        .iter()
+        .find(|(value, ..)| *value == status.0.cast_unsigned())
+        .map(|(_, name, text)| (*name, *text))
 }
 
 /// The status with its documented name and what it means for an IOCTL of the driver.
@@ -48,6 +171,14 @@ const fn meaning(status: SecurityStatus) -> &'static str {
         SecurityStatus::SEC_E_INSUFFICIENT_MEMORY => "the security subsystem is out of memory",
         SecurityStatus::SEC_E_INTERNAL_ERROR => "the security subsystem failed",
         SecurityStatus::SEC_E_UNSUPPORTED_FUNCTION => "this Windows cannot do that",
+        SecurityStatus::SEC_E_OUT_OF_SEQUENCE => "a record is out of sequence",
+        SecurityStatus::SEC_E_NO_AUTHENTICATING_AUTHORITY => "no authority could be reached",
+        SecurityStatus::SEC_E_INVALID_PARAMETER => {
+            "a parameter makes no sense to the security subsystem"
+        }
+        SecurityStatus::SEC_E_DOWNGRADE_DETECTED => {
+            "somebody has tried to make both sides use an older protocol version"
+        }
         SecurityStatus::SEC_E_UNTRUSTED_ROOT => "the peer's certificate has no trusted root",
         SecurityStatus::SEC_E_CERT_EXPIRED => "the certificate has expired",
         SecurityStatus::SEC_E_CERT_UNKNOWN => "the certificate could not be processed",
@@ -157,9 +288,27 @@ mod tests {
     }
 
     #[test]
+    fn a_status_has_one_name() {
+        for (value, name, _) in FURTHER {
+            let status = SecurityStatus(value.cast_signed());
+            assert_eq!(status.name(), None, "{name} is known to the driver");
+            let described = describe_security_status(status);
+            assert!(described.starts_with(name), "{described}");
+        }
+        for (name, status) in SecurityStatus::NAMED {
+            let described = describe_security_status(*status);
+            assert!(described.starts_with(name), "{described}");
+        }
+    }
+
+    #[test]
     fn an_unknown_status_still_shows_its_value() {
         assert_eq!(
             describe_nt_status(NtStatus(0x1234)),
+            "unnamed status (0x00001234)"
+        );
+        assert_eq!(
+            describe_security_status(SecurityStatus(0x1234)),
             "unnamed status (0x00001234)"
         );
     }

@@ -196,7 +196,9 @@ impl Drop for Operation {
     fn drop(&mut self) {
         let Some(pending) = &self.pending else { return };
         let given_up = State::GivenUp(self.unclaimed.take());
-        match mem::replace(&mut *pending.block.state(), given_up) {
+        // The lock is let go before anybody else is called.
+        let before = mem::replace(&mut *pending.block.state(), given_up);
+        match before {
             State::Pending(_) => pending.cancel(),
             // It was done before anybody looked. The kernel calls nobody any more: it is done here.
             State::Done(answer) => pending.block.answer(answer),

@@ -16,7 +16,7 @@ use tlsgate_e2e::Lab;
 use tlsgate_lab_control::kmdf;
 
 /// Streams that are open at the same time.
-const STREAMS: usize = 2_000;
+const STREAMS: usize = 304;
 
 /// Threads of the test that open them: the server's side is what is looked at.
 const OPENERS: usize = 8;

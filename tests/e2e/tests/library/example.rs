@@ -1,9 +1,12 @@
 //! An example of the library that runs as a server on the machine.
 
 use anyhow::{Context, Result, ensure};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 use tlsgate_e2e::Lab;
-use tlsgate_lab_machine::{Output, Running};
+use tlsgate_lab_machine::{Output, Running, wait_until};
+
+/// How long an example may take to say what is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The program of an example, on the machine.
 fn program(name: &str) -> String {
@@ -39,9 +42,12 @@ impl Example {
         self.address
     }
 
-    /// What it has complained of so far.
-    pub fn stderr(&self) -> Result<String> {
-        self.running.stderr()
+    /// Waits until it has complained of this.
+    pub fn complains_of(&self, what: &str) -> Result<()> {
+        let complained = wait_until("a complaint", PATIENCE, || {
+            Ok(self.running.stderr()?.contains(what).then_some(()))
+        });
+        complained.with_context(|| format!("no {what:?} in {:?}", self.running.stderr()))
     }
 
     /// Threads that its process has.
