@@ -6,9 +6,9 @@ mod file;
 mod key;
 #[cfg(windows)]
 mod legacy;
-mod make;
+pub mod make;
 #[cfg(windows)]
-mod store;
+pub mod store;
 
 #[cfg(windows)]
 pub use commands::{import, list, new, remove};
