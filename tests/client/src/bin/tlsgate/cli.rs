@@ -55,6 +55,11 @@ pub enum Command {
     /// Prints "listening on ADDR" when it is ready, and then one line for each TLS connection: what
     /// was negotiated, or why there is none. Stops at Ctrl-C.
     Forward(Forward),
+    /// Test the driver of this machine: every case against rustls, in this process.
+    ///
+    /// For a test machine that nothing else uses meanwhile. It makes certificates of its own in the
+    /// machine's stores MY and ROOT, and removes them at the end. Needs an administrator.
+    Selftest(crate::selftest::Selftest),
 }
 
 #[derive(Debug, Args)]

@@ -19,10 +19,13 @@ mod connect;
 mod credential;
 #[cfg(windows)]
 mod doctor;
+#[cfg(windows)]
+mod environment;
 mod forward;
 mod histogram;
 mod input;
 mod page;
+mod selftest;
 mod serve;
 #[cfg(windows)]
 mod service;
@@ -55,6 +58,7 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         }
         cli::Command::Serve(options) => runtime()?
             .block_on(async { serve::run(&tlsgate::Device::open()?.driver(), &options).await }),
+        cli::Command::Selftest(options) => runtime()?.block_on(selftest::run(&options)),
         cli::Command::Connect(options) => runtime()?
             .block_on(async { connect::run(&tlsgate::Device::open()?.driver(), &options).await }),
         cli::Command::Forward(options) => runtime()?
