@@ -1,5 +1,12 @@
 //! A queue of bytes.
 
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+use tokio::io::AsyncWrite;
+
 /// Bytes that are used up from the front.
 #[derive(Debug, Default)]
 pub struct Buffer {
@@ -31,9 +38,28 @@ impl Buffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Uses up so many bytes.
+    /// Uses up so many bytes. An empty queue holds no memory: thousands of streams idle.
     pub fn advance(&mut self, count: usize) {
         self.used += count;
+        if self.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Hands everything to this stream.
+    pub fn poll_write_to(
+        &mut self,
+        stream: &mut (impl AsyncWrite + Unpin),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.is_empty() {
+            let written = ready!(Pin::new(&mut *stream).poll_write(cx, self.rest()))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a handshake negotiated, as a program or a person wants to know it.
 
+use rustls::{CipherSuite, HandshakeKind, ProtocolVersion};
+use rustls_pki_types::CertificateDer;
 use tlsgate_protocol::{
     SecurityStatus, limits,
     payload::{SessionReply, session_flags, state},
@@ -23,8 +25,10 @@ pub struct Connection {
     /// Whether the session was resumed: no certificate was sent in this handshake.
     pub resumed: bool,
     /// The peer's certificates as DER, its own first; none when it showed none.
-    pub certificates: Vec<Vec<u8>>,
-    /// What checking them gave; `None` when they were not checked, or nobody can tell.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// Of a server's connection: the server name that the client wants, if it says one.
+    pub server_name: Option<String>,
+    /// What checking the certificates gave; `None` when they were not checked, or nobody can tell.
     pub check: Option<Check>,
     /// Bytes in front of a record's data.
     pub header: usize,
@@ -32,6 +36,18 @@ pub struct Connection {
     pub trailer: usize,
     /// Most bytes of data in a record.
     pub maximum_message: usize,
+}
+
+/// The cipher suite of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NegotiatedCipherSuite(CipherSuite);
+
+impl NegotiatedCipherSuite {
+    /// Its number in the IANA registry, with a name.
+    #[must_use]
+    pub const fn suite(self) -> CipherSuite {
+        self.0
+    }
 }
 
 /// What checking the peer's certificates gave.
@@ -53,7 +69,7 @@ impl Check {
 
 impl Connection {
     /// What a reply to QUERY_SESSION says, with the certificates behind it.
-    pub(crate) fn new(reply: &SessionReply, certificates: Vec<Vec<u8>>) -> Self {
+    pub(crate) fn new(reply: &SessionReply, certificates: Vec<CertificateDer<'static>>) -> Self {
         let checked = reply.flags & session_flags::CHECKED != 0;
         Self {
             protocol: reply.protocol,
@@ -68,6 +84,7 @@ impl Connection {
             state: reply.state,
             resumed: reply.flags & session_flags::RESUMED != 0,
             certificates,
+            server_name: None,
             check: checked.then_some(Check {
                 chain_errors: reply.chain_errors,
                 result: SecurityStatus(reply.check_result),
@@ -76,6 +93,48 @@ impl Connection {
             trailer: size(reply.trailer),
             maximum_message: size(reply.maximum_message),
         }
+    }
+
+    /// The application protocol that was negotiated, if one was.
+    #[must_use]
+    pub fn alpn_protocol(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// The peer's certificates, its own first; `None` when it showed none.
+    #[must_use]
+    pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        Some(self.certificates.as_slice()).filter(|it| !it.is_empty())
+    }
+
+    /// The TLS version.
+    #[must_use]
+    pub fn protocol_version(&self) -> Option<ProtocolVersion> {
+        u16::try_from(self.protocol).ok().map(Into::into)
+    }
+
+    /// The cipher suite.
+    #[must_use]
+    pub fn negotiated_cipher_suite(&self) -> Option<NegotiatedCipherSuite> {
+        let number = u16::try_from(self.cipher_suite).ok()?;
+        Some(NegotiatedCipherSuite(number.into()))
+    }
+
+    /// Whether the session was resumed. That a full handshake took a `HelloRetryRequest`, Schannel does
+    /// not tell.
+    #[must_use]
+    pub const fn handshake_kind(&self) -> Option<HandshakeKind> {
+        Some(if self.resumed {
+            HandshakeKind::Resumed
+        } else {
+            HandshakeKind::Full
+        })
+    }
+
+    /// Of a server's connection: the server name that the client wants (SNI), if it says one.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
     }
 
     /// Bytes of records that so many bytes of plaintext become at most; `None` before the handshake
@@ -157,12 +216,15 @@ impl Connection {
 
 /// The certificates behind a [`SessionReply`], when they are all there: each a 32-bit length and so
 /// many bytes.
-pub fn certificates(reply: &SessionReply, mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub fn certificates(
+    reply: &SessionReply,
+    mut bytes: &[u8],
+) -> Option<Vec<CertificateDer<'static>>> {
     let mut certificates = Vec::new();
     for _ in 0..reply.certificate_count {
         let (length, rest) = bytes.split_first_chunk()?;
         let (certificate, rest) = rest.split_at_checked(size(u32::from_le_bytes(*length)))?;
-        certificates.push(certificate.to_vec());
+        certificates.push(certificate.to_vec().into());
         bytes = rest;
     }
     Some(certificates)
@@ -186,7 +248,7 @@ mod tests {
     #[test]
     fn certificates_come_apart_at_their_lengths_and_never_by_half() {
         let bytes = b"\x03\0\0\0abc\0\0\0\0\x01\0\0\0d";
-        let expected = [&b"abc"[..], b"", b"d"].map(<[u8]>::to_vec);
+        let expected = [&b"abc"[..], b"", b"d"].map(CertificateDer::from);
         assert_eq!(certificates(&reply(3), bytes), Some(expected.to_vec()));
         for cut in 0..bytes.len() {
             assert_eq!(certificates(&reply(3), &bytes[..cut]), None, "{cut}");

@@ -4,10 +4,10 @@ use crate::{
     Connection, CredentialOptions, Error, Leg, NewSession, Record, Start, Transport,
     call::{length, secure},
     connection::certificates,
-    credential::{milliseconds, server_name},
+    credential_options::{milliseconds, server_name},
     request::alpn_list,
 };
-use std::{pin::Pin, sync::Arc};
+use std::{fmt, pin::Pin, sync::Arc};
 use tlsgate_protocol::{
     CredentialId, Ioctl, SessionId, limits,
     payload::{
@@ -24,6 +24,12 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 #[derive(Clone)]
 pub struct Driver {
     transport: Arc<dyn Transport>,
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").finish_non_exhaustive()
+    }
 }
 
 impl Driver {
@@ -50,7 +56,8 @@ impl Driver {
         self.fixed(Ioctl::QueryStatistics, &RequestHead::default())
     }
 
-    /// ACQUIRE_CREDENTIAL: the right to be the server, or the client, that the options describe.
+    /// ACQUIRE_CREDENTIAL: the right to be the server, or the client, that the options describe. Its id
+    /// has no owner: [`Credential::acquire`](crate::Credential::acquire) gives one that has.
     #[must_use]
     pub fn acquire(&self, options: &CredentialOptions) -> Pending<CredentialId> {
         let request = match options.request() {
@@ -72,16 +79,22 @@ impl Driver {
     /// sessions still use it.
     #[must_use]
     pub fn release(&self, credential: CredentialId) -> Pending<bool> {
-        let request = ReleaseRequest {
-            head: RequestHead::default(),
-            credential: credential.get(),
-        };
+        let request = release_request(credential);
         let reply = self.fixed::<ReleaseReply>(Ioctl::ReleaseCredential, &request);
         Box::pin(async move {
             let reply = reply.await?;
             secure(Ioctl::ReleaseCredential, reply.head)?;
             Ok(reply.deferred != 0)
         })
+    }
+
+    /// RELEASE_CREDENTIAL for those who cannot wait, such as a destructor.
+    pub(crate) fn release_unheard(&self, credential: CredentialId) {
+        self.transport.post(
+            Ioctl::ReleaseCredential.code(),
+            release_request(credential).as_bytes().to_vec(),
+            size_of::<ReleaseReply>(),
+        );
     }
 
     /// ACCEPT: one server leg over the bytes the peer has sent and no leg has used up yet.
@@ -135,14 +148,20 @@ impl Driver {
     /// SEAL: makes as many records as it takes of at most [`limits::MAX_RECORDS`] bytes.
     #[must_use]
     pub fn seal(&self, session: SessionId, plaintext: &[u8]) -> Pending<Record> {
-        let room = limits::sealed_room(plaintext.len(), 0, OVERHEAD, limits::MAX_PLAINTEXT);
+        self.seal_parts(session, &[plaintext])
+    }
+
+    /// SEAL of data that lies in several places.
+    pub(crate) fn seal_parts(&self, session: SessionId, plaintext: &[&[u8]]) -> Pending<Record> {
+        let length = plaintext.iter().map(|part| part.len()).sum();
+        let room = limits::sealed_room(length, 0, OVERHEAD, limits::MAX_PLAINTEXT);
         self.record(Ioctl::Seal, session, plaintext, room.unwrap_or(usize::MAX))
     }
 
     /// UNSEAL: opens as many records as there are in at most [`limits::MAX_RECORDS`] bytes.
     #[must_use]
     pub fn unseal(&self, session: SessionId, records: &[u8]) -> Pending<Record> {
-        self.record(Ioctl::Unseal, session, records, records.len())
+        self.record(Ioctl::Unseal, session, &[records], records.len())
     }
 
     /// SHUTDOWN: makes the record that says close_notify.
@@ -178,16 +197,18 @@ impl Driver {
         &self,
         ioctl: Ioctl,
         session: SessionId,
-        bytes: &[u8],
+        bytes: &[&[u8]],
         room: usize,
     ) -> Pending<Record> {
+        let given = bytes.iter().map(|part| part.len()).sum();
         let request = RecordRequest {
             head: RequestHead::default(),
             session: session.get(),
-            length: length(bytes.len()),
+            length: length(given),
             reserved: [0; 3],
         };
-        self.records(ioctl, &[request.as_bytes(), bytes], bytes.len(), room)
+        let parts = [&[request.as_bytes()], bytes].concat();
+        self.records(ioctl, &parts, given, room)
     }
 }
 
@@ -199,6 +220,13 @@ const OVERHEAD: usize = limits::MAX_RECORD - limits::MAX_PLAINTEXT;
 
 /// Room for the chain of certificates that most peers send.
 const USUAL_CERTIFICATES: usize = 8 * 1024;
+
+fn release_request(credential: CredentialId) -> ReleaseRequest {
+    ReleaseRequest {
+        head: RequestHead::default(),
+        credential: credential.get(),
+    }
+}
 
 fn session_request(session: SessionId) -> SessionRequest {
     SessionRequest {

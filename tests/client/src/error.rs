@@ -44,10 +44,24 @@ pub enum Error {
         /// Level and description of the alert, where the security subsystem told it.
         alert: Option<(u8, u8)>,
     },
-    /// A record could not be processed; the session is of no more use.
-    Record(SecurityStatus),
-    /// The stream below TLS failed.
-    Stream(io::Error),
+    /// Data could not be sealed or unsealed; the session is of no more use.
+    Record {
+        /// SEAL or UNSEAL.
+        ioctl: Ioctl,
+        /// Why.
+        status: SecurityStatus,
+    },
+    /// The stream below TLS failed during the handshake. Later its errors are passed on as they are.
+    Stream {
+        /// What was being done.
+        doing: &'static str,
+        /// What the stream said.
+        error: io::Error,
+    },
+    /// The peer ended the stream without close_notify: somebody may have cut off what it said.
+    Cut,
+    /// The server has no credential for the name that the client wants.
+    NoCredential,
     /// The peer closed the stream in the middle of the handshake.
     Vanished,
     /// The handshake took longer than its limit.
@@ -109,13 +123,24 @@ impl fmt::Display for Error {
                     None => Ok(()),
                 }
             }
-            Self::Record(status) => {
-                write!(f, "a record failed: {}", describe_security_status(*status))
+            Self::Record { ioctl, status } => {
+                let doing = match ioctl {
+                    Ioctl::Seal => "sealing data for the peer",
+                    _ => "unsealing the peer's data",
+                };
+                write!(f, "{doing} failed: {}", describe_security_status(*status))
             }
-            Self::Stream(error) => write!(f, "the connection failed: {error}"),
+            Self::Stream { doing, error } => write!(f, "{doing} failed: {error}"),
+            Self::Cut => write!(f, "the peer ended the connection without close_notify"),
+            Self::NoCredential => write!(
+                f,
+                "handshake refused: no credential for the server name that the client wants"
+            ),
             Self::Vanished => write!(f, "the peer closed the connection during the handshake"),
             Self::TooSlow => write!(f, "the handshake took too long"),
-            Self::TooMuchInput => write!(f, "the peer's first message is too large"),
+            Self::TooMuchInput => {
+                write!(f, "handshake refused: a message of the peer's is too large")
+            }
             Self::Thumbprint => write!(
                 f,
                 "not a thumbprint; it has 40 hexadecimal digits, as `tlsgate cert list` prints them"
@@ -168,18 +193,31 @@ impl std::error::Error for Error {
     }
 }
 
+impl Error {
+    /// The error of this library that is inside an [`io::Error`], if one is.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
 impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         match error {
-            Error::Stream(error) => error,
-            Error::Vanished => Self::new(io::ErrorKind::UnexpectedEof, error),
-            Error::Handshake { .. } | Error::Record(_) => {
+            Error::Stream {
+                error: ref cause, ..
+            }
+            | Error::Open(ref cause) => Self::new(cause.kind(), error),
+            Error::Vanished | Error::Cut => Self::new(io::ErrorKind::UnexpectedEof, error),
+            Error::Handshake { .. } | Error::Record { .. } | Error::TooMuchInput => {
                 Self::new(io::ErrorKind::InvalidData, error)
             }
-            Error::NoClientCertificate | Error::ClientCertificate(_) => {
+            Error::NoClientCertificate | Error::ClientCertificate(_) | Error::NoCredential => {
                 Self::new(io::ErrorKind::PermissionDenied, error)
             }
-            Error::Refused {
+            Error::ServerName | Error::Alpn => Self::new(io::ErrorKind::InvalidInput, error),
+            Error::TooSlow
+            | Error::Refused {
                 status: NtStatus::STATUS_IO_TIMEOUT,
                 ..
             } => Self::new(io::ErrorKind::TimedOut, error),

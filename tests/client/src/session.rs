@@ -1,6 +1,6 @@
 //! One session, from the moment the driver has named it until it is closed.
 
-use crate::{Driver, Error, Leg, Pending, Start};
+use crate::{Connection, Credential, Driver, Error, Leg, NewSession, Pending, Record, Start};
 use tlsgate_protocol::{Ioctl, SessionId};
 
 /// Which side of a connection a session is: which IOCTL its legs are.
@@ -13,8 +13,12 @@ pub enum Side {
 }
 
 impl Side {
-    /// Sends a leg of this side.
-    pub fn leg(self, driver: &Driver, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
+    /// Sends the first leg of a new session of this side.
+    pub fn begin(self, driver: &Driver, new: NewSession<'_>, input: &[u8]) -> Pending<Leg> {
+        self.leg(driver, Start::New(new), input)
+    }
+
+    fn leg(self, driver: &Driver, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
         match self {
             Self::Server => driver.accept(start, input),
             Self::Client => driver.connect(start, input),
@@ -30,27 +34,26 @@ impl Side {
     }
 }
 
-/// A session of the driver; closed when dropped.
+/// A session of the driver; closed when dropped. It holds its credential, which is released no sooner.
 pub struct Session {
-    driver: Driver,
+    credential: Credential,
     id: SessionId,
     side: Side,
     open: bool,
 }
 
 impl Session {
-    pub(crate) const fn new(driver: Driver, id: SessionId, side: Side) -> Self {
+    pub(crate) const fn new(credential: Credential, id: SessionId, side: Side) -> Self {
         Self {
-            driver,
+            credential,
             id,
             side,
             open: true,
         }
     }
 
-    /// The handle that it is valid on.
-    pub(crate) const fn driver(&self) -> &Driver {
-        &self.driver
+    fn driver(&self) -> &Driver {
+        self.credential.driver()
     }
 
     pub(crate) const fn id(&self) -> SessionId {
@@ -59,20 +62,41 @@ impl Session {
 
     /// Sends its next leg.
     pub(crate) fn leg(&self, input: &[u8]) -> Pending<Leg> {
-        self.side.leg(&self.driver, Start::Continue(self.id), input)
+        self.side
+            .leg(self.driver(), Start::Continue(self.id), input)
+    }
+
+    /// Asks what was negotiated.
+    pub(crate) fn query(&self) -> Pending<Connection> {
+        self.driver().query_session(self.id)
+    }
+
+    /// Makes records of this data, wherever it lies.
+    pub(crate) fn seal(&self, plaintext: &[&[u8]]) -> Pending<Record> {
+        self.driver().seal_parts(self.id, plaintext)
+    }
+
+    /// Opens whole records.
+    pub(crate) fn unseal(&self, records: &[u8]) -> Pending<Record> {
+        self.driver().unseal(self.id, records)
+    }
+
+    /// Makes the record that says close_notify.
+    pub(crate) fn shutdown(&self) -> Pending<Record> {
+        self.driver().shutdown(self.id)
     }
 
     /// Closes it and waits until it is gone.
     pub(crate) async fn close(mut self) -> Result<(), Error> {
         self.open = false;
-        self.driver.close(self.id).await
+        self.driver().close(self.id).await
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         if self.open {
-            self.driver.abandon(self.id);
+            self.driver().abandon(self.id);
         }
     }
 }

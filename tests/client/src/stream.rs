@@ -7,12 +7,13 @@ use crate::{
     wakers::{Half, Wakers},
 };
 use std::{
-    io,
+    fmt,
+    io::{self, IoSlice},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tlsgate_protocol::{SecurityStatus, SessionId, limits, payload::state};
+use tlsgate_protocol::{Ioctl, SecurityStatus, SessionId, limits, payload::state};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Most bytes of a record's header (RFC 8446, section 5.1).
@@ -109,6 +110,25 @@ impl<S> TlsStream<S> {
         self.session.id()
     }
 
+    /// The stream below, and what the handshake negotiated.
+    #[must_use]
+    pub const fn get_ref(&self) -> (&S, &Connection) {
+        (&self.stream, &self.connection)
+    }
+
+    /// The same. Who reads or writes the stream below breaks the TLS connection.
+    #[must_use]
+    pub const fn get_mut(&mut self) -> (&mut S, &Connection) {
+        (&mut self.stream, &self.connection)
+    }
+
+    /// Takes it apart; the session is closed, without anybody waiting for that. Data that has not been
+    /// read, and records that have not been flushed, are lost.
+    #[must_use]
+    pub fn into_inner(self) -> (S, Connection) {
+        (self.stream, self.connection)
+    }
+
     /// Closes the session, waits until it is gone, and gives back the stream below.
     ///
     /// # Errors
@@ -123,6 +143,15 @@ impl<S> TlsStream<S> {
     }
 }
 
+impl<S: fmt::Debug> fmt::Debug for TlsStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream")
+            .field("stream", &self.stream)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Moves the reading half until there is plaintext or nothing more will come.
     fn poll_plaintext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -133,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     length => {
                         ready!(self.poll_seal(cx))?;
                         let records = &self.ciphertext[..length];
-                        let unsealing = self.session.driver().unseal(self.session.id(), records);
+                        let unsealing = self.session.unseal(records);
                         self.reading = Reading::Unsealing(unsealing);
                     }
                 },
@@ -148,7 +177,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                     let status = *status;
                     // The alert goes out first; that the peer does not take it changes nothing.
                     let _ = ready!(self.poll_outgoing(cx));
-                    return Poll::Ready(Err(Error::Record(status).into()));
+                    return Poll::Ready(Err(Error::Record {
+                        ioctl: Ioctl::Unseal,
+                        status,
+                    }
+                    .into()));
                 }
             }
         }
@@ -162,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
             // Without close_notify the end may be an attacker's: it must not look like one.
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            return Poll::Ready(Err(Error::Cut.into()));
         }
         self.ciphertext.extend_from_slice(buffer.filled());
         Poll::Ready(Ok(()))
@@ -238,7 +271,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.outgoing.append(&record.bytes);
         match record.outcome {
             RecordOutcome::Data => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::Record(record.status).into())),
+            _ => Poll::Ready(Err(Error::Record {
+                ioctl: Ioctl::Seal,
+                status: record.status,
+            }
+            .into())),
         }
     }
 
@@ -246,7 +283,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.closing == Closing::NotYet {
             ready!(self.poll_writable(cx))?;
-            self.sealing = Some(self.session.driver().shutdown(self.session.id()));
+            self.sealing = Some(self.session.shutdown());
             self.closing = Closing::Saying;
         }
         if self.closing == Closing::Saying
@@ -270,14 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Hands everything that waits to the stream below.
     fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, self.outgoing.rest()))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.outgoing.advance(written);
-        }
-        Poll::Ready(Ok(()))
+        self.outgoing.poll_write_to(&mut self.stream, cx)
     }
 
     /// Everything that must be over before new records may be begun.
@@ -308,11 +338,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for TlsStream<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if data.is_empty() {
+        self.poll_write_vectored(cx, &[IoSlice::new(data)])
+    }
+
+    /// Takes all of it that fits into one SEAL.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let parts = front(data, AT_ONCE);
+        let length = parts.iter().map(|part| part.len()).sum();
+        if length == 0 {
             return Poll::Ready(Ok(0));
         }
         if self.closing != Closing::NotYet {
@@ -321,13 +362,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
-        let length = data.len().min(AT_ONCE);
-        self.sealing = Some(
-            self.session
-                .driver()
-                .seal(self.session.id(), &data[..length]),
-        );
+        self.sealing = Some(self.session.seal(&parts));
         Poll::Ready(Ok(length))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -345,6 +385,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         ready!(Pin::new(&mut self.stream).poll_flush(&mut cx))?;
         Pin::new(&mut self.stream).poll_shutdown(&mut cx)
     }
+}
+
+/// The first `most` bytes of these slices.
+fn front<'a>(slices: &'a [IoSlice<'_>], most: usize) -> Vec<&'a [u8]> {
+    let mut room = most;
+    let mut parts = Vec::new();
+    for slice in slices {
+        let part = &slice[..slice.len().min(room)];
+        room -= part.len();
+        if !part.is_empty() {
+            parts.push(part);
+        }
+    }
+    parts
 }
 
 /// The length of the whole records at the front, as many as one UNSEAL takes. One that claims to be
@@ -367,6 +421,14 @@ fn whole_records(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_front_of_slices_is_as_long_as_it_may_be() {
+        let slices = [&b"abc"[..], b"", b"de", b"f"].map(IoSlice::new);
+        assert_eq!(front(&slices, 9), [&b"abc"[..], b"de", b"f"]);
+        assert_eq!(front(&slices, 4), [&b"abc"[..], b"d"]);
+        assert!(front(&slices, 0).is_empty());
+    }
 
     #[test]
     fn a_record_is_whole_at_its_own_length() {

@@ -4,8 +4,8 @@ mod common;
 
 use common::{Lab, server_name, trickle::Trickle};
 use rustls::version::{TLS12, TLS13};
-use std::io::ErrorKind;
-use tlsgate::{Error, protocol::SecurityStatus};
+use std::{io::ErrorKind, sync::Arc};
+use tlsgate::{Error, ServerConfig, TlsAcceptor, protocol::SecurityStatus};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 #[tokio::test]
@@ -45,14 +45,14 @@ async fn what_is_not_tls_gets_an_alert_and_no_session_stays() {
     let (mut client, server) = duplex(1024);
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     let error = lab.acceptor.accept(server).await.err().unwrap();
-    let Error::Handshake {
+    let Some(Error::Handshake {
         status,
         alert: Some(_),
-    } = error
+    }) = Error::of(&error)
     else {
         panic!("{error}")
     };
-    assert_eq!(status, SecurityStatus::SEC_E_ILLEGAL_MESSAGE);
+    assert_eq!(*status, SecurityStatus::SEC_E_ILLEGAL_MESSAGE);
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).await.unwrap();
     assert_eq!(answer.first(), Some(&21), "an alert record: {answer:?}");
@@ -62,7 +62,7 @@ async fn what_is_not_tls_gets_an_alert_and_no_session_stays() {
 #[tokio::test]
 async fn no_common_application_protocol_is_told_to_both_sides() {
     let lab = Lab::new(&TLS13).await;
-    let acceptor = lab.acceptor.clone().alpn(["h2"]);
+    let acceptor = offering(&lab, vec![b"h2".to_vec()]);
     let (client, server) = duplex(1024);
     let (client, server) = tokio::join!(
         lab.client().connect(server_name(), client),
@@ -95,8 +95,8 @@ async fn a_peer_that_vanishes_leaves_no_session() {
     };
     let ((), server) = tokio::join!(client, lab.acceptor.accept(server));
     assert!(matches!(
-        server.err().unwrap(),
-        Error::Vanished | Error::Stream(_)
+        Error::of(&server.err().unwrap()),
+        Some(Error::Vanished | Error::Stream { .. })
     ));
     assert_eq!(lab.fake.sessions(), 0);
 }
@@ -127,7 +127,8 @@ async fn endless_handshake_bytes_are_not_hoarded() {
     let (flood, server): (std::io::Result<()>, _) =
         tokio::join!(flood, lab.acceptor.accept(server));
     assert_eq!(flood.unwrap_err().kind(), ErrorKind::BrokenPipe);
-    assert!(matches!(server.err().unwrap(), Error::TooMuchInput));
+    let error = server.err().unwrap();
+    assert!(matches!(Error::of(&error), Some(Error::TooMuchInput)));
 }
 
 #[tokio::test]
@@ -137,10 +138,18 @@ async fn an_alpn_list_that_cannot_be_is_refused_before_the_driver_is_asked() {
     for list in [&[&b""[..]][..], &[&long[..]], &[&long[..255]; 5]] {
         let (mut client, server) = duplex(1024);
         client.write_all(&[22]).await.unwrap();
-        let acceptor = lab.acceptor.clone().alpn(list.iter().copied());
+        let acceptor = offering(&lab, list.iter().map(|name| name.to_vec()).collect());
         let error = acceptor.accept(server).await.err().unwrap();
-        assert!(matches!(error, Error::Alpn), "{error}");
+        assert!(matches!(Error::of(&error), Some(Error::Alpn)), "{error}");
     }
+}
+
+/// The driver's acceptor with these application protocols.
+fn offering(lab: &Lab, alpn_protocols: Vec<Vec<u8>>) -> TlsAcceptor {
+    TlsAcceptor::from(Arc::new(ServerConfig {
+        alpn_protocols,
+        ..(**lab.acceptor.config()).clone()
+    }))
 }
 
 /// Polls once.

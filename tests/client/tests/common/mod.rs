@@ -15,7 +15,10 @@ use rustls::{
 };
 use session::Configs;
 use std::sync::Arc;
-use tlsgate::{Certificate, CredentialOptions, Driver, Thumbprint, TlsAcceptor, TlsConnector};
+use tlsgate::{
+    Certificate, ClientConfig as OurClientConfig, Credential, CredentialOptions, Driver,
+    ServerConfig as OurServerConfig, Thumbprint, TlsAcceptor, TlsConnector,
+};
 
 /// A fake driver with a credential of each role, and peers: both sides trust the same certificate.
 pub struct Lab {
@@ -59,11 +62,19 @@ impl Lab {
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
         let driver = Driver::new(fake.clone());
         let options = CredentialOptions::server(Certificate::machine(Thumbprint([7; 20])));
-        let serving = driver.acquire(&options).await.unwrap();
-        let connecting = driver.acquire(&CredentialOptions::client()).await.unwrap();
+        let serving = Credential::acquire(&driver, &options).await.unwrap();
+        let mut serving = OurServerConfig::new(serving);
+        serving.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let connecting = Credential::acquire(&driver, &CredentialOptions::client())
+            .await
+            .unwrap();
+        let mut connecting = OurClientConfig::new(connecting);
+        connecting
+            .alpn_protocols
+            .clone_from(&serving.alpn_protocols);
         Self {
-            acceptor: TlsAcceptor::new(driver.clone(), serving).alpn(["h2", "http/1.1"]),
-            connector: TlsConnector::new(driver.clone(), connecting).alpn(["h2", "http/1.1"]),
+            acceptor: TlsAcceptor::from(Arc::new(serving)),
+            connector: TlsConnector::from(Arc::new(connecting)),
             fake,
             driver,
             certificate,

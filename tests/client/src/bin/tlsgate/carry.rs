@@ -1,8 +1,8 @@
 //! Bytes between a TLS connection and a plain one, and a line for each that tells of it.
 
 use crate::page;
-use std::io::Write;
-use tlsgate::{Connection, Error, TlsStream};
+use std::io::{self, Write};
+use tlsgate::{Connection, TlsStream};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 /// Bytes that are carried at once.
@@ -20,17 +20,14 @@ pub fn tell(connection: &Connection) {
 
 /// Carries everything until both sides have ended, and prints how they did. The end of one is passed
 /// on as what it was: a TLS connection that is cut must not look like one that ends.
-pub async fn both_ways(
-    mut stream: TlsStream<TcpStream>,
-    mut plain: TcpStream,
-) -> Result<(), Error> {
+pub async fn both_ways(mut stream: TlsStream<TcpStream>, mut plain: TcpStream) -> io::Result<()> {
     let carried = tokio::io::copy_bidirectional_with_sizes(&mut plain, &mut stream, CHUNK, CHUNK);
     if let Err(error) = carried.await {
         say(&format!("broken: {error}"));
-        plain.set_zero_linger().map_err(Error::Stream)?;
+        plain.set_zero_linger()?;
         return Ok(());
     }
-    plain.shutdown().await.map_err(Error::Stream)?;
+    plain.shutdown().await?;
     stream.close().await?;
     say("ended");
     Ok(())

@@ -2,17 +2,16 @@
 
 use crate::{cli, credential};
 use anyhow::{Context, Result, ensure};
-use std::time::Duration;
-use tlsgate::{Driver, TlsConnector, TlsStream, protocol::CredentialId};
+use std::{sync::Arc, time::Duration};
+use tlsgate::{ClientConfig, Credential, Driver, TlsConnector, TlsStream, pki_types::ServerName};
 use tokio::net::TcpStream;
 
 /// A client of one server.
 pub struct Client {
-    driver: Driver,
-    credential: CredentialId,
+    credential: Credential,
     connector: TlsConnector,
     server: String,
-    name: String,
+    name: ServerName<'static>,
     timeout: Duration,
 }
 
@@ -26,20 +25,21 @@ impl Client {
             port.parse::<u16>().is_ok(),
             "not a port: {port}; the server is HOST:PORT"
         );
+        let name = options.server_name.as_deref();
+        let name = name.unwrap_or_else(|| host.trim_matches(['[', ']']));
+        let name = ServerName::try_from(name.to_owned())
+            .with_context(|| format!("not a server's name: {name}"))?;
         let credential =
             credential::acquire(driver, &credential::client(options), &options.cert).await?;
         let timeout = Duration::from_secs(options.timeout.into());
+        let mut config = ClientConfig::new(credential.clone());
+        config.alpn_protocols = options.alpn.iter().cloned().map(Into::into).collect();
+        config.handshake_timeout = Some(timeout);
         Ok(Self {
-            driver: driver.clone(),
             credential,
-            connector: TlsConnector::new(driver.clone(), credential)
-                .alpn(options.alpn.clone())
-                .timeout(timeout),
+            connector: TlsConnector::from(Arc::new(config)),
             server: server.to_owned(),
-            name: options
-                .server_name
-                .clone()
-                .unwrap_or_else(|| host.trim_matches(['[', ']']).to_owned()),
+            name,
             timeout,
         })
     }
@@ -51,7 +51,7 @@ impl Client {
                 .await
                 .with_context(|| format!("cannot connect to {}", self.server))?;
             socket.set_nodelay(true)?;
-            Ok(self.connector.connect(&self.name, socket).await?)
+            Ok(self.connector.connect(self.name.clone(), socket).await?)
         };
         // The driver watches over the handshake; this, over a server that says nothing more.
         tokio::time::timeout(self.timeout + crate::GRACE, connecting)
@@ -61,7 +61,7 @@ impl Client {
 
     /// Lets the credential go.
     pub async fn release(self) -> Result<()> {
-        self.driver.release(self.credential).await?;
+        self.credential.release().await?;
         Ok(())
     }
 }

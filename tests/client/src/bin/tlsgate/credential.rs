@@ -2,9 +2,7 @@
 
 use crate::cli;
 use anyhow::{Context, Result};
-use tlsgate::{
-    Certificate, CredentialOptions, Driver, Protocols, Thumbprint, protocol::CredentialId,
-};
+use tlsgate::{Certificate, Credential, CredentialOptions, Driver, Protocols, Thumbprint};
 
 /// A server's, with these certificates.
 pub fn server(options: &cli::Serve, certificates: &[Thumbprint]) -> Result<CredentialOptions> {
@@ -39,15 +37,31 @@ pub async fn acquire(
     driver: &Driver,
     options: &CredentialOptions,
     certificates: &[Thumbprint],
-) -> Result<CredentialId> {
-    driver.acquire(options).await.with_context(|| {
-        let names: Vec<_> = certificates.iter().map(ToString::to_string).collect();
-        match names.len() {
-            0 => "no credential".to_owned(),
-            1 => format!("no credential from certificate {}", names.concat()),
-            _ => format!("no credential from certificates {}", names.join(", ")),
-        }
-    })
+) -> Result<Credential> {
+    Credential::acquire(driver, options)
+        .await
+        .with_context(|| failure(certificates))
+}
+
+/// Has it use other certificates; the error names them.
+pub async fn replace(
+    credential: &Credential,
+    options: &CredentialOptions,
+    certificates: &[Thumbprint],
+) -> Result<()> {
+    credential
+        .replace(options)
+        .await
+        .with_context(|| failure(certificates))
+}
+
+fn failure(certificates: &[Thumbprint]) -> String {
+    let names: Vec<_> = certificates.iter().map(ToString::to_string).collect();
+    match names.len() {
+        0 => "no credential".to_owned(),
+        1 => format!("no credential from certificate {}", names.concat()),
+        _ => format!("no credential from certificates {}", names.join(", ")),
+    }
 }
 
 fn places(

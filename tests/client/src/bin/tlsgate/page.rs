@@ -118,7 +118,7 @@ mod tests {
             cipher_suite: 0x1302,
             alpn: Some(alpn.to_vec()),
             state: 2,
-            certificates: vec![b"abc".to_vec()],
+            certificates: vec![b"abc".to_vec().into()],
             ..Connection::default()
         };
         let mut version = VersionReply::new_zeroed();

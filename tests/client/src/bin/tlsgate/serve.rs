@@ -8,10 +8,10 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use std::{convert::Infallible, io::Write, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, io::Write, sync::Arc, time::Duration};
 use tlsgate::{
-    Driver, Error, Thumbprint, TlsAcceptor,
-    protocol::{CredentialId, payload::VersionReply},
+    Credential, Driver, Error, ServerConfig, Thumbprint, TlsAcceptor,
+    protocol::payload::VersionReply,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -37,34 +37,35 @@ pub async fn run(driver: &Driver, options: &cli::Serve) -> Result<()> {
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     announce(listener.local_addr()?)?;
     let timeout = Duration::from_secs(options.timeout.into());
+    let mut config = ServerConfig::new(credential.clone());
+    config.alpn_protocols = options.alpn.iter().cloned().map(Into::into).collect();
+    config.client_auth = options.client_auth.into();
+    config.handshake_timeout = Some(timeout);
     let server = Arc::new(Server {
-        acceptor: TlsAcceptor::new(driver.clone(), credential)
-            .alpn(options.alpn.clone())
-            .client_auth(options.client_auth.into())
-            .timeout(timeout),
+        acceptor: TlsAcceptor::from(Arc::new(config)),
         version,
         to: options.to.clone(),
         timeout,
     });
     let mut connections = JoinSet::new();
     let stopped = tokio::select! {
-        stopped = stop(driver, options, credential) => stopped,
+        stopped = stop(options, &credential) => stopped,
         () = listen(&listener, &server, &mut connections) => Ok(()),
     };
     connections.shutdown().await;
-    driver.release(credential).await?;
+    credential.release().await?;
     stopped
 }
 
 /// Returns when the server is to stop; until then, each line of the input has new certificates.
-async fn stop(driver: &Driver, options: &cli::Serve, credential: CredentialId) -> Result<()> {
+async fn stop(options: &cli::Serve, credential: &Credential) -> Result<()> {
     if !options.until_stdin_closes {
         input::ctrl_c().await;
         return Ok(());
     }
     let mut lines = input::lines();
     while let Some(line) = lines.recv().await {
-        match renew(driver, options, credential, &line).await {
+        match renew(options, credential, &line).await {
             Ok(()) => writeln!(std::io::stdout(), "renewed")?,
             // Those that were good go on.
             Err(error) => eprintln!("not renewed: {error:#}"),
@@ -73,20 +74,14 @@ async fn stop(driver: &Driver, options: &cli::Serve, credential: CredentialId) -
     Ok(())
 }
 
-/// Certificates that take the place of those so far, under the same credential id.
-async fn renew(
-    driver: &Driver,
-    options: &cli::Serve,
-    credential: CredentialId,
-    line: &str,
-) -> Result<()> {
+/// Certificates that take the place of those so far.
+async fn renew(options: &cli::Serve, credential: &Credential, line: &str) -> Result<()> {
     let certificates = line
         .split_whitespace()
         .map(str::parse)
         .collect::<Result<Vec<Thumbprint>, _>>()?;
-    let wanted = credential::server(options, &certificates)?.replaces(credential);
-    credential::acquire(driver, &wanted, &certificates).await?;
-    Ok(())
+    let wanted = credential::server(options, &certificates)?;
+    credential::replace(credential, &wanted, &certificates).await
 }
 
 async fn listen(listener: &TcpListener, server: &Arc<Server>, connections: &mut JoinSet<()>) {
@@ -111,8 +106,8 @@ async fn listen(listener: &TcpListener, server: &Arc<Server>, connections: &mut 
 impl Server {
     /// One client, from its first byte to its last. Only a failed handshake is an error: how the
     /// HTTP exchange ends is the client's choice.
-    async fn connection(&self, socket: TcpStream) -> Result<(), Error> {
-        socket.set_nodelay(true).map_err(Error::Stream)?;
+    async fn connection(&self, socket: TcpStream) -> io::Result<()> {
+        socket.set_nodelay(true)?;
         // The driver watches over the handshake; this, over a client that says nothing more.
         let handshake = self.acceptor.accept(socket);
         let stream = tokio::time::timeout(self.timeout + crate::GRACE, handshake)
@@ -120,8 +115,8 @@ impl Server {
             .map_err(|_| Error::TooSlow)??;
         if let Some(server) = &self.to {
             carry::tell(stream.connection());
-            let plain = TcpStream::connect(server).await.map_err(Error::Stream)?;
-            plain.set_nodelay(true).map_err(Error::Stream)?;
+            let plain = TcpStream::connect(server).await?;
+            plain.set_nodelay(true)?;
             return carry::both_ways(stream, plain).await;
         }
         let mut facts = page::negotiated(stream.connection());

@@ -5,7 +5,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rustls::pki_types::ServerName;
 use std::{io, sync::Arc, time::Duration};
 use tlsgate::{
-    ClientAuth, CredentialOptions, Driver, Error, Reply, TlsAcceptor, TlsConnector, Transport,
+    Accept, ClientAuth, ClientConfig, Connect, Credential, CredentialOptions, Driver, Error, Reply,
+    ServerConfig, TlsAcceptor, TlsConnector, Transport,
     protocol::{CredentialId, NtStatus, payload::StatisticsReply},
 };
 use tokio::{
@@ -90,27 +91,22 @@ impl Handle {
 
     /// A server of the driver's.
     pub async fn server(&self, options: &CredentialOptions) -> Result<Server> {
-        let credential = self.driver.acquire(options).await?;
+        let credential = Credential::acquire(&self.driver, options).await?;
         Ok(Server {
-            acceptor: TlsAcceptor::new(self.driver.clone(), credential),
+            config: ServerConfig::new(credential.clone()),
             credential,
         })
     }
 
     /// A client of the driver's.
     pub async fn client(&self, options: &CredentialOptions) -> Result<Client> {
-        let credential = self.driver.acquire(options).await?;
-        Ok(Client {
-            connector: TlsConnector::new(self.driver.clone(), credential),
-            credential,
-        })
+        let credential = Credential::acquire(&self.driver, options).await?;
+        Ok(Client(ClientConfig::new(credential)))
     }
 
     /// Lets a credential go that no session uses any more.
     pub async fn release(&self, credential: CredentialId) -> Result<()> {
-        let deferred = self.driver.release(credential).await?;
-        ensure!(!deferred, "sessions still use the credential");
-        Ok(())
+        is_free(self.driver.release(credential).await?)
     }
 }
 
@@ -130,43 +126,45 @@ pub type Ours<S = TcpStream> = tlsgate::TlsStream<S>;
 /// A server of the driver's.
 #[derive(Clone)]
 pub struct Server {
-    acceptor: TlsAcceptor,
-    pub credential: CredentialId,
+    pub credential: Credential,
+    config: ServerConfig,
 }
 
 /// A client of the driver's.
 #[derive(Clone)]
-pub struct Client {
-    connector: TlsConnector,
-    pub credential: CredentialId,
-}
+pub struct Client(ClientConfig);
 
 impl Server {
     /// It offers these application protocols.
     pub fn offering(mut self, names: &[&str]) -> Self {
-        self.acceptor = self.acceptor.alpn(names.iter().copied());
+        self.config.alpn_protocols = names.iter().map(|name| (*name).into()).collect();
         self
     }
 
     /// It lets in only clients with a good certificate.
     pub fn demanding(mut self) -> Self {
-        self.acceptor = self.acceptor.client_auth(ClientAuth::Require);
+        self.config.client_auth = ClientAuth::Require;
         self
     }
 
     /// Takes a connection on any stream.
-    pub async fn accept<S>(&self, stream: S) -> Result<Ours<S>, Error>
+    pub fn accept<S>(&self, stream: S) -> Accept<S>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.acceptor.accept(stream).await
+        TlsAcceptor::from(Arc::new(self.config.clone())).accept(stream)
+    }
+
+    /// Lets its credential go, which no session uses any more.
+    pub async fn release(self) -> Result<()> {
+        is_free(self.credential.release().await?)
     }
 
     /// Shakes hands with a client of the peer's, which wants the server of this name.
     pub async fn meet(
         &self,
         peer: &Arc<rustls::ClientConfig>,
-        name: &str,
+        name: &'static str,
     ) -> Result<(Ours, client::TlsStream<TcpStream>)> {
         let (ours, theirs) = self.try_meet(peer, name).await?;
         both(ours, theirs)
@@ -176,13 +174,10 @@ impl Server {
     pub async fn try_meet(
         &self,
         peer: &Arc<rustls::ClientConfig>,
-        name: &str,
-    ) -> Result<(
-        Result<Ours, Error>,
-        io::Result<client::TlsStream<TcpStream>>,
-    )> {
+        name: &'static str,
+    ) -> Result<(io::Result<Ours>, io::Result<client::TlsStream<TcpStream>>)> {
         let (near, far) = sockets().await?;
-        let name = ServerName::try_from(name.to_owned())?;
+        let name = ServerName::try_from(name)?;
         let connector = tokio_rustls::TlsConnector::from(Arc::clone(peer));
         Ok(tokio::join!(
             self.accept(near),
@@ -191,26 +186,37 @@ impl Server {
     }
 }
 
+fn is_free(deferred: bool) -> Result<()> {
+    ensure!(!deferred, "sessions still use the credential");
+    Ok(())
+}
+
 impl Client {
     /// It offers these application protocols.
     pub fn offering(mut self, names: &[&str]) -> Self {
-        self.connector = self.connector.alpn(names.iter().copied());
+        self.0.alpn_protocols = names.iter().map(|name| (*name).into()).collect();
         self
     }
 
-    /// Connects on any stream.
-    pub async fn connect<S>(&self, name: &str, stream: S) -> Result<Ours<S>, Error>
+    /// Connects on any stream to the server of this name.
+    pub fn connect<S>(&self, name: &'static str, stream: S) -> Result<Connect<S>>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        self.connector.connect(name, stream).await
+        let connector = TlsConnector::from(Arc::new(self.0.clone()));
+        Ok(connector.connect(ServerName::try_from(name)?, stream))
+    }
+
+    /// Lets its credential go, which no session uses any more.
+    pub async fn release(self) -> Result<()> {
+        is_free(self.0.credential.release().await?)
     }
 
     /// Shakes hands with a server of the peer's, as with the server of this name.
     pub async fn meet(
         &self,
         peer: &Arc<rustls::ServerConfig>,
-        name: &str,
+        name: &'static str,
     ) -> Result<(Ours, server::TlsStream<TcpStream>)> {
         let (ours, theirs) = self.try_meet(peer, name).await?;
         both(ours, theirs)
@@ -220,24 +226,32 @@ impl Client {
     pub async fn try_meet(
         &self,
         peer: &Arc<rustls::ServerConfig>,
-        name: &str,
-    ) -> Result<(
-        Result<Ours, Error>,
-        io::Result<server::TlsStream<TcpStream>>,
-    )> {
+        name: &'static str,
+    ) -> Result<(io::Result<Ours>, io::Result<server::TlsStream<TcpStream>>)> {
         let (near, far) = sockets().await?;
         let acceptor = tokio_rustls::TlsAcceptor::from(Arc::clone(peer));
-        Ok(tokio::join!(self.connect(name, near), acceptor.accept(far)))
+        Ok(tokio::join!(
+            self.connect(name, near)?,
+            acceptor.accept(far)
+        ))
     }
 }
 
 /// Both sides of a connection that both must have.
-fn both<B>(ours: Result<Ours, Error>, theirs: io::Result<B>) -> Result<(Ours, B)> {
+fn both<B>(ours: io::Result<Ours>, theirs: io::Result<B>) -> Result<(Ours, B)> {
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => Ok((ours, theirs)),
         (Err(ours), Err(theirs)) => bail!("the driver: {ours}; the peer: {theirs}"),
         (Err(ours), Ok(_)) => bail!("the driver: {ours}; the peer: connected"),
         (Ok(_), Err(theirs)) => bail!("the driver: connected; the peer: {theirs}"),
+    }
+}
+
+/// Why there is no connection; that there is one is the failure.
+pub fn why(ours: io::Result<Ours>) -> Result<Error> {
+    match ours {
+        Ok(_) => bail!("the handshake did not fail"),
+        Err(error) => Ok(error.downcast()?),
     }
 }
 

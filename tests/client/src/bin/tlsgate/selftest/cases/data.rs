@@ -78,7 +78,7 @@ pub async fn byte_by_byte(site: &Site) -> Result<String> {
         let (mut ours, mut theirs) = tokio::try_join!(
             async {
                 client
-                    .connect(NAME, ByteByByte(near))
+                    .connect(NAME, ByteByByte(near))?
                     .await
                     .map_err(anyhow::Error::from)
             },

@@ -51,7 +51,7 @@ pub async fn many_at_once(site: &Site) -> Result<String> {
     while let Some(ended) = crowd.join_next().await {
         ended.context("a task failed")??;
     }
-    handle.release(server.credential).await?;
+    server.release().await?;
     Ok(format!("{CROWD} connections"))
 }
 
@@ -112,7 +112,7 @@ pub async fn counts(site: &Site) -> Result<String> {
     let peer = Arc::new(peer::client(&site.pki, Version::Tls13)?);
     let (ours, theirs) = server.meet(&peer, NAME).await?;
     end(ours, theirs).await?;
-    handle.release(server.credential).await?;
+    server.release().await?;
     let now = quiet(&handle).await?;
 
     let ended = |it: &StatisticsReply| {
