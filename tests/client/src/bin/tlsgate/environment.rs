@@ -53,7 +53,7 @@ fn observed(now: &StatisticsReply) -> Observed {
 }
 
 /// Wine's version, by the function that its wiki names for those who must know.
-fn wine() -> Option<String> {
+pub fn wine() -> Option<String> {
     let name: Vec<u16> = "ntdll.dll\0".encode_utf16().collect();
     // SAFETY: the name is terminated. The module is never unloaded.
     let ntdll = unsafe { GetModuleHandleW(name.as_ptr()) };

@@ -29,6 +29,7 @@ mod selftest;
 mod serve;
 #[cfg(windows)]
 mod service;
+mod trace;
 
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
@@ -59,6 +60,7 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         cli::Command::Serve(options) => runtime()?
             .block_on(async { serve::run(&tlsgate::Device::open()?.driver(), &options).await }),
         cli::Command::Selftest(options) => runtime()?.block_on(selftest::run(&options)),
+        cli::Command::Trace(options) => runtime()?.block_on(trace::run(&options)),
         cli::Command::Connect(options) => runtime()?
             .block_on(async { connect::run(&tlsgate::Device::open()?.driver(), &options).await }),
         cli::Command::Forward(options) => runtime()?

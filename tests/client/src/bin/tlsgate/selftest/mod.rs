@@ -45,7 +45,7 @@ pub struct Selftest {
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// How long a case may take.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u16).range(1..))]
     pub timeout: u16,
     /// Let the private keys of the run's certificates be exported. Windows uses a key in place and
     /// needs it not; the project's lab reads keys out of the store and does.

@@ -1,0 +1,139 @@
+//! `tlsgate selftest`: it passes, it fails, and it says so.
+
+use crate::command::{EXPORTABLE, left, nothing_is_left, outcome, run, selftest};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tlsgate_e2e::{Lab, PROGRAM};
+use tlsgate_lab_control::ksecdd::Completion;
+
+/// So many certificates are in the stores during a run.
+const CERTIFICATES: usize = 4;
+
+#[test]
+fn the_whole_selftest_passes_and_leaves_nothing() -> Result<()> {
+    let lab = Lab::start(&mut |_| {})?;
+    let (output, report) = selftest(&lab, &[])?;
+    let output = output.success()?;
+    print!("{}", output.stdout);
+    nothing_is_left(&lab)?;
+
+    let list = run(&lab, &["selftest", "--list", "--json"])?.success()?;
+    let list: Vec<Value> = serde_json::from_str(&list.stdout)?;
+    let cases = report["cases"].as_array().context("no cases")?;
+    ensure!(list.len() > 30, "{} cases", list.len());
+    ensure!(
+        list.len() == cases.len(),
+        "{} of {} cases ran",
+        cases.len(),
+        list.len()
+    );
+    for (listed, ran) in list.iter().zip(cases) {
+        ensure!(listed["name"] == ran["name"], "{listed} is not {ran}");
+        ensure!(ran["outcome"] == "passed", "{ran}");
+        ensure!(ran["milliseconds"].is_u64(), "{ran}");
+    }
+    environment(&report)?;
+    lab.finish()
+}
+
+/// It says on what it ran: nobody is to take the lab for Windows.
+fn environment(report: &Value) -> Result<()> {
+    let it = &report["environment"];
+    let wine = it["wine"].as_str().context("it takes Wine for Windows")?;
+    ensure!(
+        wine.starts_with(|first: char| first.is_ascii_digit()),
+        "{wine}"
+    );
+    ensure!(
+        report["format"] == 1
+            && it["abi"] == 1
+            && it["driver"] == env!("CARGO_PKG_VERSION")
+            && it["processors"].as_u64() >= Some(1),
+        "{it}"
+    );
+    let observed = &it["observed_of_ksecdd"];
+    let count = |name: &str| observed[name].as_u64().with_context(|| name.to_owned());
+    let completed =
+        count("completed_inline")? + count("completed_early")? + count("completed_late")?;
+    ensure!(
+        count("calls")? > 1000 && completed > 1000 && count("callbacks_lost")? == 0,
+        "{observed}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_does_not_pass_is_reported() -> Result<()> {
+    let lab = Lab::start(&mut |_| {})?;
+    fails(&lab)?;
+    times_out(&lab)?;
+    unknown(&lab)?;
+    killed(&lab)?;
+    lab.finish()
+}
+
+/// A Windows without session tickets: one case notices, and the one beside it does not.
+fn fails(lab: &Lab) -> Result<()> {
+    let cases = ["version", "server-resumes-tls13"];
+    lab.switch(|switches| switches.session_tickets = false)?;
+    let (output, report) = selftest(lab, &cases)?;
+    lab.switch(|switches| switches.session_tickets = true)?;
+    ensure!(output.code == Some(1), "{output:?}");
+    let told = "1 of 2 cases did not pass: server-resumes-tls13";
+    ensure!(output.stderr.contains(told), "{output:?}");
+    ensure!(
+        output.stdout.contains("FAILED    server-resumes-tls13"),
+        "{output:?}"
+    );
+    ensure!(outcome(&report, "version")? == "passed", "{report}");
+    ensure!(
+        outcome(&report, "server-resumes-tls13")? == "failed",
+        "{report}"
+    );
+    let message = &report["cases"][1]["message"];
+    ensure!(
+        message
+            .as_str()
+            .is_some_and(|it| it.contains("resumed: true was due")),
+        "{message}"
+    );
+    nothing_is_left(lab)?;
+    let (output, _) = selftest(lab, &cases)?;
+    output.success().map(drop)
+}
+
+/// A security subsystem that does not answer.
+fn times_out(lab: &Lab) -> Result<()> {
+    lab.complete(Completion::Held)?;
+    let (output, report) = selftest(lab, &["server-tls13", "--timeout", "1"])?;
+    lab.complete(Completion::Late)?;
+    lab.release(None)?;
+    ensure!(output.code == Some(1), "{output:?}");
+    ensure!(outcome(&report, "server-tls13")? == "timed-out", "{report}");
+    nothing_is_left(lab)
+}
+
+fn unknown(lab: &Lab) -> Result<()> {
+    let output = run(lab, &["selftest", "version", "nonsense"])?;
+    ensure!(output.code == Some(1), "{output:?}");
+    ensure!(
+        output.stderr.contains("there is no case nonsense") && output.stdout.is_empty(),
+        "{output:?}"
+    );
+    Ok(())
+}
+
+/// What a run that was killed has left goes with the next one.
+fn killed(lab: &Lab) -> Result<()> {
+    let arguments = ["selftest", EXPORTABLE, "version", "many-in-sequence"];
+    let running = lab.machine().spawn(PROGRAM, &arguments)?;
+    running.line_after("ok        version")?;
+    running.kill()?;
+    let left = left(lab)?;
+    ensure!(
+        left == CERTIFICATES,
+        "{left} certificates are in the stores"
+    );
+    selftest(lab, &["version"])?.0.success()?;
+    nothing_is_left(lab)
+}
