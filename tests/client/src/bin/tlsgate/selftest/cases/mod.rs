@@ -99,7 +99,7 @@ cases! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::{collections::BTreeSet, env, fs};
 
     #[test]
     fn names_are_one_word_and_no_two_are_the_same() {
@@ -110,5 +110,46 @@ mod tests {
                 |byte: u8| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
             assert!(!name.is_empty() && name.bytes().all(is_word), "{name}");
         }
+    }
+
+    /// As TAEF wants it (its documentation, "Table Data Source"); the row's name is what it shows.
+    fn taef_table() -> String {
+        let rows: String = ALL
+            .iter()
+            .map(|Case { name, about, .. }| {
+                format!(
+                    "    <Row Name=\"{name}\" Description=\"{about}\">\n      \
+                     <Parameter Name=\"Case\">{name}</Parameter>\n    </Row>\n"
+                )
+            })
+            .collect();
+        format!(
+            "<?xml version=\"1.0\"?>\n<!-- Written by a test: see README.md. -->\n<Data>\n  \
+             <Table Id=\"Cases\">\n    <ParameterTypes>\n      \
+             <ParameterType Name=\"Case\">String</ParameterType>\n    </ParameterTypes>\n\
+             {rows}  </Table>\n</Data>\n"
+        )
+    }
+
+    /// With `BLESS` set it writes the file instead.
+    #[test]
+    fn the_table_for_taef_has_every_case() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../taef/Selftest.xml");
+        for case in ALL {
+            let special = ['<', '>', '&', '"'];
+            assert!(
+                !case.about.contains(special),
+                "{} would need escaping",
+                case.name
+            );
+        }
+        if env::var_os("BLESS").is_some() {
+            fs::write(file, taef_table()).unwrap();
+        }
+        let written = fs::read_to_string(file).unwrap();
+        assert!(
+            written == taef_table(),
+            "tests/taef/Selftest.xml does not have these cases; BLESS=1 writes it"
+        );
     }
 }
