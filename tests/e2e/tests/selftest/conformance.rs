@@ -63,12 +63,14 @@ fn environment(report: &Value) -> Result<()> {
 }
 
 #[test]
-fn what_does_not_pass_is_reported() -> Result<()> {
+fn what_does_not_pass_is_reported_and_what_is_measured_is_sane() -> Result<()> {
     let lab = Lab::start(&mut |_| {})?;
     fails(&lab)?;
     times_out(&lab)?;
     unknown(&lab)?;
     killed(&lab)?;
+    crate::bench::all(&lab)?;
+    crate::trace::cannot(&lab)?;
     lab.finish()
 }
 

@@ -60,6 +60,11 @@ pub enum Command {
     /// For a test machine that nothing else uses meanwhile. It makes certificates of its own in the
     /// machine's stores MY and ROOT, and removes them at the end. Needs an administrator.
     Selftest(crate::selftest::Selftest),
+    /// Measure handshakes and bytes a second.
+    ///
+    /// It makes certificates of its own in the machine's stores MY and ROOT, and removes them at the
+    /// end. Needs an administrator.
+    Bench(crate::bench::Bench),
     /// Print the driver's ETW events as they come, until Ctrl-C.
     ///
     /// Needs an administrator, or a member of the group Performance Log Users. Not proven in the

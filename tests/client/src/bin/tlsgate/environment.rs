@@ -24,18 +24,6 @@ pub async fn look(driver: &Driver) -> Result<Environment> {
     })
 }
 
-/// For people.
-pub fn line(environment: &Environment) -> String {
-    let wine = environment
-        .wine
-        .as_ref()
-        .map_or(String::new(), |version| format!(" (Wine {version})"));
-    format!(
-        "Windows {}{wine}, {} processors, TlsGate {} with ABI version {}",
-        environment.windows, environment.processors, environment.driver, environment.abi
-    )
-}
-
 fn observed(now: &StatisticsReply) -> Observed {
     Observed {
         calls: now.calls,

@@ -11,6 +11,7 @@
     )
 )]
 
+mod bench;
 mod carry;
 mod certificate;
 mod cli;
@@ -61,6 +62,7 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
             .block_on(async { serve::run(&tlsgate::Device::open()?.driver(), &options).await }),
         cli::Command::Selftest(options) => runtime()?.block_on(selftest::run(&options)),
         cli::Command::Trace(options) => runtime()?.block_on(trace::run(&options)),
+        cli::Command::Bench(options) => runtime()?.block_on(bench::run(&options)),
         cli::Command::Connect(options) => runtime()?
             .block_on(async { connect::run(&tlsgate::Device::open()?.driver(), &options).await }),
         cli::Command::Forward(options) => runtime()?

@@ -11,8 +11,9 @@ pub mod site;
 #[cfg(windows)]
 pub mod stored;
 
+pub use report::Environment;
 #[cfg(windows)]
-pub use report::{Environment, Observed};
+pub use report::Observed;
 
 use anyhow::{Result, bail};
 use cases::Case;
@@ -80,7 +81,7 @@ fn list(json: bool) -> Result<String> {
 }
 
 #[cfg(windows)]
-pub use windows::run;
+pub use windows::{handle, run};
 
 #[cfg(windows)]
 mod windows {
@@ -116,7 +117,7 @@ mod windows {
             environment: environment::look(&handle()?.driver).await?,
             cases: Vec::new(),
         };
-        println!("{}", environment::line(&report.environment));
+        println!("{}", report.environment.line());
         eprintln!("making certificates");
         let pki = Pki::new()?;
         let stored = Stored::put(&pki, options.exportable_keys)?;

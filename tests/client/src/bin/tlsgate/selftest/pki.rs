@@ -6,6 +6,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose,
 };
+use rsa::RsaPrivateKey;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use time::{Duration, OffsetDateTime};
 use tlsgate::Certificate;
@@ -33,6 +34,8 @@ pub struct Pki {
     pub peer: Identity,
     pub other_peer: Identity,
     pub peer_client: Identity,
+    /// Of those in the machine's store.
+    key: RsaPrivateKey,
     /// The peer's too, issued by an authority that nobody trusts.
     pub stranger: Identity,
     pub strange_client: Identity,
@@ -73,6 +76,15 @@ impl Pki {
             peer_client: authority.identity("peer client", "peer.tlsgate.test", ClientAuth)?,
             stranger: strange.identity("stranger", NAME, ServerAuth)?,
             strange_client: strange.identity("strange client", "peer.tlsgate.test", ClientAuth)?,
+            key,
+        })
+    }
+
+    /// The server's certificate with its key, for rustls.
+    pub fn server_for_rustls(&self) -> Result<Identity> {
+        Ok(Identity {
+            certificate: CertificateDer::from(self.server.der.clone()),
+            key: PrivateKeyDer::Pkcs8(rsa_signer(&self.key)?.serialize_der().into()),
         })
     }
 

@@ -81,6 +81,18 @@ pub enum Outcome {
     TimedOut,
 }
 
+impl Environment {
+    /// For people.
+    pub fn line(&self) -> String {
+        let wine = self.wine.as_ref();
+        let wine = wine.map_or(String::new(), |version| format!(" (Wine {version})"));
+        format!(
+            "Windows {}{wine}, {} processors, TlsGate {} with ABI version {}",
+            self.windows, self.processors, self.driver, self.abi
+        )
+    }
+}
+
 impl Report {
     /// Writes it to the disk.
     pub fn write(&self, path: &Path) -> Result<()> {
