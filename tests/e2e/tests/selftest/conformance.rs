@@ -4,7 +4,7 @@ use crate::command::{EXPORTABLE, left, nothing_is_left, outcome, run, selftest};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tlsgate_e2e::{Lab, PROGRAM};
-use tlsgate_lab_control::ksecdd::Completion;
+use tlsgate_lab_control::ksecdd::{Completion, Effect, Fault, Function, Switches};
 
 /// So many certificates are in the stores during a run.
 const CERTIFICATES: usize = 4;
@@ -74,35 +74,57 @@ fn what_does_not_pass_is_reported_and_what_is_measured_is_sane() -> Result<()> {
     lab.finish()
 }
 
-/// A Windows without session tickets: one case notices, and the one beside it does not.
+/// A Windows that lacks something: the case that needs it notices, and the one beside it does not.
 fn fails(lab: &Lab) -> Result<()> {
-    let cases = ["version", "server-resumes-tls13"];
-    lab.switch(|switches| switches.session_tickets = false)?;
-    let (output, report) = selftest(lab, &cases)?;
-    lab.switch(|switches| switches.session_tickets = true)?;
-    ensure!(output.code == Some(1), "{output:?}");
-    let told = "1 of 2 cases did not pass: server-resumes-tls13";
-    ensure!(output.stderr.contains(told), "{output:?}");
-    ensure!(
-        output.stdout.contains("FAILED    server-resumes-tls13"),
-        "{output:?}"
-    );
-    ensure!(outcome(&report, "version")? == "passed", "{report}");
-    ensure!(
-        outcome(&report, "server-resumes-tls13")? == "failed",
-        "{report}"
-    );
-    let message = &report["cases"][1]["message"];
-    ensure!(
-        message
-            .as_str()
-            .is_some_and(|it| it.contains("resumed: true was due")),
-        "{message}"
-    );
-    nothing_is_left(lab)?;
-    let (output, _) = selftest(lab, &cases)?;
-    output.success().map(drop)
+    const LACKS: [(Lack, &str, &str); 3] = [
+        (
+            |switches| switches.session_tickets = false,
+            "server-resumes-tls13",
+            "resumed: true was due",
+        ),
+        (
+            |switches| switches.out_of_band_alert = false,
+            "driver-ends",
+            "the peer hears no close_notify",
+        ),
+        (
+            |switches| {
+                switches.faults.push(Fault {
+                    function: Function::SspiAcceptSecurityContextAsync,
+                    nth: 1,
+                    effect: Effect::Completed(INTERNAL_ERROR),
+                });
+            },
+            "server-tls12",
+            "SEC_E_INTERNAL_ERROR",
+        ),
+    ];
+    for (lack, case, why) in LACKS {
+        let cases = ["version", case];
+        let usual = lab.switches()?;
+        lab.switch(lack)?;
+        let (output, report) = selftest(lab, &cases)?;
+        lab.switch(|switches| *switches = usual)?;
+        ensure!(output.code == Some(1), "{output:?}");
+        let told = format!("1 of 2 cases did not pass: {case}");
+        ensure!(output.stderr.contains(&told), "{output:?}");
+        let line = format!("FAILED    {case}");
+        ensure!(output.stdout.contains(&line), "{output:?}");
+        ensure!(outcome(&report, "version")? == "passed", "{report}");
+        ensure!(outcome(&report, case)? == "failed", "{report}");
+        let message = report["cases"][1]["message"].as_str();
+        ensure!(message.is_some_and(|it| it.contains(why)), "{message:?}");
+        nothing_is_left(lab)?;
+        selftest(lab, &cases)?.0.success()?;
+    }
+    Ok(())
 }
+
+/// What a Windows may lack.
+type Lack = fn(&mut Switches);
+
+/// `SEC_E_INTERNAL_ERROR`.
+const INTERNAL_ERROR: i32 = 0x8009_0304_u32.cast_signed();
 
 /// A security subsystem that does not answer.
 fn times_out(lab: &Lab) -> Result<()> {

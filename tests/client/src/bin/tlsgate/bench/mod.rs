@@ -128,6 +128,7 @@ mod windows {
         let turns = if options.compare { TURNS } else { 1 };
         let measurements = servers.len() * if options.bytes { 3 } else { 1 };
         let progress = progress(options, measurements)?;
+        let passing = tokio::spawn(pass(progress.clone()));
         let mut measured: Vec<Measured> = servers
             .iter()
             .map(|server| Measured::of(server.name()))
@@ -148,6 +149,7 @@ mod windows {
                 }
             }
         }
+        passing.abort();
         progress.finish_and_clear();
         Ok(measured)
     }
@@ -155,9 +157,15 @@ mod windows {
     /// On a terminal: how much of the time has passed, and what is being measured. Elsewhere nothing.
     fn progress(options: &Bench, measurements: usize) -> Result<ProgressBar> {
         let seconds = u64::from(options.seconds) * u64::try_from(measurements)?;
-        let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed} of {len} s)")?;
-        let progress = ProgressBar::new(seconds).with_style(style);
-        progress.enable_steady_tick(Duration::from_millis(200));
-        Ok(progress)
+        let style = ProgressStyle::with_template("{bar:24} {pos} of {len} s  {msg}")?;
+        Ok(ProgressBar::new(seconds).with_style(style))
+    }
+
+    /// Moves it on with the time.
+    async fn pass(progress: ProgressBar) {
+        loop {
+            progress.set_position(progress.elapsed().as_secs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
