@@ -1,8 +1,8 @@
 //! One IOCTL there and back: a request's bytes out, a reply's structure and what lies behind it in.
 
-use crate::{Driver, Error, Leg, Pending, Record, RecordOutcome};
+use crate::{Driver, Error, Leg, Pending, Record, RecordOutcome, Unclaimed};
 use tlsgate_protocol::{
-    ABI_VERSION, Ioctl, NtStatus, SecurityStatus, SessionId,
+    ABI_VERSION, Ioctl, NtStatus, SecurityStatus, SessionId, limits,
     payload::{LegReply, RecordReply, ReplyHead, outcome},
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,19 +18,29 @@ impl Driver {
         ioctl: Ioctl,
         request: &(impl IntoBytes + Immutable),
     ) -> Pending<R> {
-        let reply = self.call::<R>(ioctl, &[request.as_bytes()], 0);
+        let reply = self.call::<R>(ioctl, &[request.as_bytes()], 0, None);
         Box::pin(async move { Ok(reply.await?.0) })
     }
 
-    /// Sends a leg, which has this input behind its request's other parts.
+    /// Sends a leg, which has this input behind its request's other parts. A session that a first leg
+    /// has made after it was given up is closed.
     pub(crate) fn leg(
         &self,
         ioctl: Ioctl,
         parts: &[&[u8]],
         input: &[u8],
-        room: usize,
+        is_first: bool,
     ) -> Pending<Leg> {
-        let reply = self.call::<LegReply>(ioctl, &[parts, &[input]].concat(), room);
+        let unclaimed = is_first.then(|| {
+            let driver = self.clone();
+            undo(move |reply: LegReply| {
+                if let Some(session) = SessionId::from_wire(reply.session) {
+                    driver.abandon(session);
+                }
+            })
+        });
+        let parts = [parts, &[input]].concat();
+        let reply = self.call::<LegReply>(ioctl, &parts, limits::MAX_TOKEN, unclaimed);
         let given = input.len();
         Box::pin(async move {
             let (reply, mut rest) = reply.await?;
@@ -55,7 +65,7 @@ impl Driver {
         given: usize,
         room: usize,
     ) -> Pending<Record> {
-        let reply = self.call::<RecordReply>(ioctl, parts, room);
+        let reply = self.call::<RecordReply>(ioctl, parts, room, None);
         Box::pin(async move {
             let (reply, mut rest) = reply.await?;
             let outcome = match reply.outcome {
@@ -88,11 +98,13 @@ impl Driver {
         ioctl: Ioctl,
         parts: &[&[u8]],
         room: usize,
+        unclaimed: Option<Unclaimed>,
     ) -> Pending<(R, Vec<u8>)> {
         let reply = self.transport().ioctl(
             ioctl.code(),
             parts.concat(),
             size_of::<R>().saturating_add(room),
+            unclaimed,
         );
         Box::pin(async move {
             let mut reply = reply
@@ -116,6 +128,15 @@ impl Driver {
             Ok((structure, reply))
         })
     }
+}
+
+/// What to do with a reply that nobody waits for any more.
+pub fn undo<R: Payload>(what: impl FnOnce(R) + Send + 'static) -> Unclaimed {
+    Box::new(|output| {
+        if let Ok((reply, _)) = R::read_from_prefix(output) {
+            what(reply);
+        }
+    })
 }
 
 /// A reply whose status is the outcome of the whole request.

@@ -5,6 +5,10 @@ use rustls::{
     server::{Accepted, Acceptor},
 };
 
+/// The type of records that carry a handshake (RFC 8446, section 5.1). The parser would wait behind
+/// others.
+const HANDSHAKE: u8 = 22;
+
 /// A `ClientHello` on its way in.
 pub enum Hello {
     /// Not whole yet.
@@ -27,13 +31,19 @@ impl Default for Hello {
 }
 
 impl Hello {
-    /// Reads on. Bytes behind its end are not looked at.
-    pub fn feed(&mut self, mut bytes: &[u8]) {
+    /// Reads on: so many bytes of all that has come were there before. Bytes behind its end are not
+    /// looked at.
+    pub fn feed(&mut self, input: &[u8], before: usize) {
+        let is_other = input.first().is_some_and(|kind| *kind != HANDSHAKE);
+        if is_other && matches!(self, Self::Partial(_)) {
+            *self = Self::Unreadable;
+        }
+        let mut new = &input[before..];
         while let Self::Partial(acceptor) = self
-            && !bytes.is_empty()
+            && !new.is_empty()
         {
             // The parser takes some bytes at a time, and refuses more than a ClientHello can have.
-            let read = acceptor.read_tls(&mut bytes);
+            let read = acceptor.read_tls(&mut new);
             match (read, acceptor.accept()) {
                 (Ok(1..), Ok(None)) => {}
                 (Ok(1..), Ok(Some(accepted))) => *self = Self::Whole(Box::new(accepted)),

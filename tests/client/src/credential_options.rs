@@ -157,6 +157,10 @@ impl CredentialOptions {
         self
     }
 
+    pub(crate) const fn is_new(&self) -> bool {
+        self.replaces.is_none()
+    }
+
     pub(crate) const fn replaces_none(mut self) -> Self {
         self.replaces = None;
         self

@@ -2,7 +2,7 @@
 
 use crate::{
     Connection, CredentialOptions, Error, Leg, NewSession, Record, Start, Transport,
-    call::{length, secure},
+    call::{length, secure, undo},
     connection::certificates,
     credential_options::{milliseconds, server_name},
     request::alpn_list,
@@ -33,6 +33,21 @@ impl fmt::Debug for Driver {
 }
 
 impl Driver {
+    /// Opens the device `\\\\.\\TlsGate`; what is made on this handle goes with its last clone.
+    ///
+    /// All handles of a process share one completion port and one thread that empties it; no request
+    /// has a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Open`]: the driver is not running, this account may not use it, or this is not Windows.
+    pub fn open() -> Result<Self, Error> {
+        #[cfg(windows)]
+        return Ok(crate::Device::open()?.driver());
+        #[cfg(not(windows))]
+        Err(Error::Open(std::io::ErrorKind::Unsupported.into()))
+    }
+
     /// The driver behind this transport.
     pub fn new(transport: impl Transport) -> Self {
         Self {
@@ -64,7 +79,17 @@ impl Driver {
             Ok(request) => request,
             Err(error) => return fails(error),
         };
-        let reply = self.call::<AcquireReply>(Ioctl::AcquireCredential, &[&request], 0);
+        let driver = self.clone();
+        // One that takes another's place has that one's owner.
+        let unclaimed = options.is_new().then(|| {
+            undo(move |reply: AcquireReply| {
+                if let Some(credential) = CredentialId::from_wire(reply.credential) {
+                    driver.release_unheard(credential);
+                }
+            })
+        });
+        let ioctl = Ioctl::AcquireCredential;
+        let reply = self.call::<AcquireReply>(ioctl, &[&request], 0, unclaimed);
         Box::pin(async move {
             let (reply, _) = reply.await?;
             secure(Ioctl::AcquireCredential, reply.head)?;
@@ -105,7 +130,7 @@ impl Driver {
             Err(error) => return fails(error),
         };
         let parts = [request.as_bytes(), &alpn];
-        self.leg(Ioctl::Accept, &parts, input, limits::MAX_TOKEN)
+        self.leg(Ioctl::Accept, &parts, input, start.is_new())
     }
 
     /// CONNECT: one client leg. The first one has no input: a client speaks first.
@@ -116,7 +141,7 @@ impl Driver {
             Err(error) => return fails(error),
         };
         let parts = [request.as_bytes(), name.as_bytes(), &alpn];
-        self.leg(Ioctl::Connect, &parts, input, limits::MAX_TOKEN)
+        self.leg(Ioctl::Connect, &parts, input, start.is_new())
     }
 
     /// QUERY_SESSION: what was negotiated, and with whom.
@@ -125,7 +150,7 @@ impl Driver {
         let request = session_request(session);
         let driver = self.clone();
         let ask = move |room| {
-            driver.call::<SessionReply>(Ioctl::QuerySession, &[request.as_bytes()], room)
+            driver.call::<SessionReply>(Ioctl::QuerySession, &[request.as_bytes()], room, None)
         };
         let first = ask(USUAL_CERTIFICATES);
         Box::pin(async move {

@@ -249,7 +249,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Handshake<IO> {
             }
         }
         if let Role::Server { hello, .. } = &mut self.role {
-            hello.feed(&self.input[before..]);
+            hello.feed(&self.input, before);
         }
         Poll::Ready(Ok(()))
     }

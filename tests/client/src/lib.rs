@@ -83,7 +83,7 @@ pub use server::{Accept, FallibleAccept, LazyConfigAcceptor, StartHandshake, Tls
 pub use status::{alert_name, describe_nt_status, describe_security_status};
 pub use stream::TlsStream;
 pub use thumbprint::Thumbprint;
-pub use transport::{Reply, Transport};
+pub use transport::{Reply, Transport, Unclaimed};
 
 pub use rustls_pki_types as pki_types;
 pub use tlsgate_protocol as protocol;

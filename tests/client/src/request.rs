@@ -58,6 +58,13 @@ pub enum Start<'a> {
     Continue(SessionId),
 }
 
+impl Start<'_> {
+    /// Whether it makes a session.
+    pub(crate) const fn is_new(self) -> bool {
+        matches!(self, Self::New(_))
+    }
+}
+
 /// What a session starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewSession<'a> {

@@ -206,7 +206,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Future for LazyConfigAcceptor<IO> {
             if ready!(pin!(io.read_buf(&mut this.input)).poll(cx))? == 0 {
                 return Poll::Ready(Err(Error::Vanished.into()));
             }
-            this.hello.feed(&this.input[before..]);
+            this.hello.feed(&this.input, before);
         }
         let (input, hello) = (
             std::mem::take(&mut this.input),

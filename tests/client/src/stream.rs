@@ -23,12 +23,27 @@ const RECORD_HEADER: usize = 5;
 /// record, but all of it is copied twice.
 const AT_ONCE: usize = 64 * 1024;
 
+/// So many bytes may wait for a stream that takes none, and still a post-handshake message of the peer
+/// is answered: who waits for the peer to read must not stop reading what it says. Beyond that a peer
+/// asks for answers without end and does not take them.
+const MOST_WAITING: usize = 128 * 1024;
+
 /// A TLS connection.
 ///
 /// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
 /// the records are being made; flush to know that they are on their way, as with any buffered
-/// writer. After a shutdown a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on.
-/// Dropping the stream closes the session.
+/// writer. A vectored write is one of all its parts. After a shutdown, which says close_notify and
+/// ends this half, a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on. A read ends
+/// with 0 bytes when the peer has said close_notify; where the stream below ends without, that is
+/// [`Error::Cut`]. Dropping the stream closes the session.
+///
+/// A stream that is idle holds no buffers. One whose peer, or whose owner, takes nothing holds at most
+/// half a MiB, what is on its way through the driver included: 64 KiB and a record that have come in,
+/// as much that is being opened or waits to be read, and 160 KiB that wait to go out; it reads and
+/// makes no more before that is taken.
+///
+/// It needs no thread: what the driver and the stream below say wakes the tasks that read and write.
+/// Where those are the two halves of a [`tokio::io::split`], each moves what the other has begun.
 ///
 /// Of SEAL and UNSEAL only one is on its way at a time: an UNSEAL may meet a post-handshake message,
 /// and then nothing can be sealed before a leg has seen it (documentation of `DecryptMessage
@@ -168,6 +183,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 },
                 Reading::Unsealing(_) => ready!(self.poll_unseal(cx))?,
                 Reading::BeforeLeg(_) | Reading::InLeg(_) => ready!(self.poll_leg(cx))?,
+                // No post-handshake message is as long as that (RFC 8446, section 4.6).
+                Reading::LegNeedsMore if self.ciphertext.len() >= limits::MAX_INPUT => {
+                    return Poll::Ready(Err(Error::TooMuchInput.into()));
+                }
                 Reading::LegNeedsMore => {
                     ready!(self.poll_ciphertext(cx))?;
                     self.reading = Reading::BeforeLeg(self.ciphertext.len());
@@ -209,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let record = ready!(reply.as_mut().poll(cx));
         self.reading = Reading::Idle;
         let record = record?;
-        self.ciphertext.drain(..record.consumed);
+        self.use_up(record.consumed);
         // What came before the last record is data whatever the last one is.
         self.plaintext = Buffer::from(record.bytes);
         self.reading = match record.outcome {
@@ -227,10 +246,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         Poll::Ready(Ok(()))
     }
 
+    /// Uses up so many bytes from the peer. An idle stream holds no memory for them.
+    fn use_up(&mut self, count: usize) {
+        if count == self.ciphertext.len() {
+            self.ciphertext = Vec::new();
+        } else {
+            self.ciphertext.drain(..count);
+        }
+    }
+
     /// Moves a post-handshake leg; ready when there is none.
     fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Reading::BeforeLeg(length) = self.reading {
             ready!(self.poll_seal(cx))?;
+            if self.outgoing.rest().len() > MOST_WAITING {
+                ready!(self.poll_outgoing(cx))?;
+            }
             let leg = self
                 .session
                 .leg(&self.ciphertext[..length.min(limits::MAX_INPUT)]);
@@ -242,7 +273,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         let leg = ready!(reply.as_mut().poll(cx));
         self.reading = Reading::Idle;
         let leg = leg?;
-        self.ciphertext.drain(..leg.consumed);
+        self.use_up(leg.consumed);
         self.outgoing.append(&leg.token);
         self.reading = match (leg.state, leg.status) {
             (state::FAILED, status) => Reading::Failed(status),

@@ -113,6 +113,21 @@ async fn giving_up_cancels_the_request() {
     assert_eq!(lab.fake.cancelled(), 1);
 }
 
+/// A session that was made for nobody is closed at once, not when the handle is.
+#[tokio::test]
+async fn giving_up_a_first_leg_that_is_done_leaves_no_session() {
+    let lab = Lab::new(&TLS13).await;
+    let (client, server) = duplex(64 * 1024);
+    let connector = lab.client();
+    let mut connecting = Box::pin(connector.connect(server_name(), client));
+    assert!(poll_once(&mut connecting).await.is_none());
+    let mut accepting = Box::pin(lab.acceptor.accept(server));
+    assert!(poll_once(&mut accepting).await.is_none());
+    assert_eq!(lab.fake.sessions(), 1);
+    drop(accepting);
+    assert_eq!((lab.fake.sessions(), lab.fake.cancelled()), (0, 1));
+}
+
 #[tokio::test]
 async fn endless_handshake_bytes_are_not_hoarded() {
     let lab = Lab::new(&TLS13).await;

@@ -31,6 +31,8 @@ const PROGRAMS: [(&str, &str, PlaceOf); 3] = [
         layout.modules().join("ksecdd.sys")
     }),
 ];
+/// The library's examples.
+const EXAMPLES: [&str; 5] = ["echo", "hyper_client", "hyper_server", "mutual_tls", "sni"];
 type PlaceOf = fn(&Layout) -> PathBuf;
 
 /// The tools that everything is built with.
@@ -62,6 +64,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     })?;
     steps.step("build the client and the stand-ins", |step| {
         programs(layout, tools, step)
+    })?;
+    steps.step("build the library's examples", |step| {
+        examples(layout, tools, step)
     })?;
     if layout.root().join("tests/e2e/src/bin/probe").exists() {
         steps.step("build the tests' probe", |step| probe(layout, tools, step))?;
@@ -110,10 +115,17 @@ pub fn build_driver(
 
 /// A cargo command for what runs in user mode: programs, and the stand-ins.
 pub fn windows_cargo(layout: &Layout, tools: &Tools, verb: &str) -> Command {
+    let mut cargo = unoptimised_windows_cargo(layout, tools, verb);
+    cargo.arg("--release");
+    cargo
+}
+
+/// The same without optimisation.
+fn unoptimised_windows_cargo(layout: &Layout, tools: &Tools, verb: &str) -> Command {
     let mut cargo = tools.toolchain.cargo(&[]);
     cargo
         .current_dir(layout.root())
-        .args([verb, "--locked", "--release", "--target", GNU])
+        .args([verb, "--locked", "--target", GNU])
         .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", MINGW_GCC)
         .env("CARGO_TARGET_DIR", layout.windows_target());
     cargo
@@ -130,6 +142,22 @@ fn programs(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
     let built = layout.windows_target().join(GNU).join("release");
     for (_, file, place_of) in &PROGRAMS {
         install(&built.join(file), &place_of(layout))?;
+    }
+    Ok(())
+}
+
+/// Builds the library's examples, which the end-to-end tests run on the machine under test. Without
+/// optimisation: nobody measures them, and they are linked anew with every change of the library.
+fn examples(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
+    let mut cargo = unoptimised_windows_cargo(layout, tools, "build");
+    cargo
+        .args(["-p", "tlsgate-client", "--examples"])
+        .env("CARGO_PROFILE_DEV_DEBUG", "0");
+    process::run(&mut cargo, step)?;
+    let built = layout.windows_target().join(GNU).join("debug/examples");
+    for name in EXAMPLES {
+        let file = format!("{name}.exe");
+        install(&built.join(&file), &layout.modules().join(&file))?;
     }
     Ok(())
 }

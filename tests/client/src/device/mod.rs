@@ -5,7 +5,7 @@ mod port;
 
 pub use operation::{Canceller, Operation};
 
-use crate::{Driver, Error, Reply, Transport};
+use crate::{Driver, Error, Reply, Transport, Unclaimed};
 use std::{
     fs::{File, OpenOptions},
     io,
@@ -62,8 +62,15 @@ impl Device {
 }
 
 impl Transport for Device {
-    fn ioctl(&self, code: u32, input: Vec<u8>, output_length: usize) -> Reply {
-        Box::pin(self.issue(code, input, output_length))
+    fn ioctl(
+        &self,
+        code: u32,
+        input: Vec<u8>,
+        output_length: usize,
+        unclaimed: Option<Unclaimed>,
+    ) -> Reply {
+        let operation = self.issue(code, input, output_length);
+        Box::pin(operation.with_unclaimed(unclaimed))
     }
 
     fn post(&self, code: u32, input: Vec<u8>, output_length: usize) {

@@ -1,7 +1,9 @@
 //! One IOCTL on its way: a block of memory that belongs to the kernel until it has answered.
 
+use crate::Unclaimed;
 use std::{
     cell::UnsafeCell,
+    fmt,
     fs::File,
     mem,
     os::windows::io::AsRawHandle,
@@ -21,10 +23,10 @@ type Answer = Result<Vec<u8>, NtStatus>;
 /// An IOCTL that has been issued. Dropping it cancels it; the buffers live on until the kernel has
 /// let go of them.
 #[must_use = "dropping it cancels the IOCTL"]
-#[derive(Debug)]
 pub struct Operation {
     /// `None` once the answer has been taken, or when nobody waits for it.
     pending: Option<Canceller>,
+    unclaimed: Option<Unclaimed>,
 }
 
 /// Cancels an IOCTL from elsewhere. Its future then ends with what the driver makes of that.
@@ -50,16 +52,35 @@ pub struct Block {
 #[repr(transparent)]
 struct Overlapped(OVERLAPPED);
 
-impl std::fmt::Debug for Overlapped {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Overlapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("OVERLAPPED")
     }
 }
 
-#[derive(Debug)]
 enum State {
     Pending(Option<Waker>),
+    /// Its future was dropped.
+    GivenUp(Option<Unclaimed>),
     Done(Answer),
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending(_) => "Pending",
+            Self::GivenUp(_) => "GivenUp",
+            Self::Done(_) => "Done",
+        })
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation")
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
 }
 
 // SAFETY: `overlapped` and `output` are touched by the kernel alone from the call to the packet,
@@ -88,6 +109,7 @@ impl Operation {
                     block,
                     file: Arc::clone(file),
                 }),
+                unclaimed: None,
             };
         };
         // SAFETY: nobody else has the block yet, so this is the only reference to `output`.
@@ -122,7 +144,14 @@ impl Operation {
                 block,
                 file: Arc::clone(file),
             }),
+            unclaimed: None,
         }
+    }
+
+    /// Undoes what the IOCTL has made, if the future is dropped and it is done all the same.
+    pub(super) fn with_unclaimed(mut self, unclaimed: Option<Unclaimed>) -> Self {
+        self.unclaimed = unclaimed;
+        self
     }
 
     /// A handle that cancels it from elsewhere.
@@ -152,6 +181,7 @@ impl Future for Operation {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
+            State::GivenUp(_) => unreachable!("only dropping gives it up"),
             State::Done(answer) => {
                 let answer = mem::replace(answer, Ok(Vec::new()));
                 drop(state);
@@ -164,8 +194,15 @@ impl Future for Operation {
 
 impl Drop for Operation {
     fn drop(&mut self) {
-        if let Some(pending) = &self.pending {
-            pending.cancel();
+        let Some(pending) = &self.pending else { return };
+        let given_up = State::GivenUp(self.unclaimed.take());
+        // The lock is let go before anybody else is called.
+        let before = mem::replace(&mut *pending.block.state(), given_up);
+        match before {
+            State::Pending(_) => pending.cancel(),
+            // It was done before anybody looked. The kernel calls nobody any more: it is done here.
+            State::Done(answer) => pending.block.answer(answer),
+            State::GivenUp(_) => unreachable!("it is dropped once"),
         }
     }
 }
@@ -193,7 +230,18 @@ impl Block {
     }
 
     fn answer(&self, answer: Answer) {
-        let before = mem::replace(&mut *self.state(), State::Done(answer));
+        let mut state = self.state();
+        if let State::GivenUp(unclaimed) = &mut *state {
+            let unclaimed = unclaimed.take();
+            *state = State::Done(Ok(Vec::new()));
+            drop(state);
+            if let (Some(undo), Ok(output)) = (unclaimed, answer) {
+                undo(&output);
+            }
+            return;
+        }
+        let before = mem::replace(&mut *state, State::Done(answer));
+        drop(state);
         if let State::Pending(Some(waker)) = before {
             waker.wake();
         }

@@ -2,7 +2,7 @@
 
 use super::{
     reply::Late,
-    session::{CLIENT, Configs, SERVER, Session, credential, leg, looks_like_tls, record_length},
+    session::{Configs, Session, is_client, leg, looks_like_tls, record_length},
 };
 use std::{
     collections::HashMap,
@@ -12,9 +12,10 @@ use std::{
     },
 };
 use tlsgate::{
-    Reply, Transport,
+    Reply, Transport, Unclaimed,
     protocol::{
-        DecodeError, Ioctl, Leg, NtStatus, Request, Role, SecurityStatus, SessionId, Target,
+        CredentialId, DecodeError, Ioctl, Leg, NtStatus, Request, Role, SecurityStatus, SessionId,
+        Target,
         payload::{AcquireReply, CloseReply, RecordRequest, ReleaseReply, ReplyHead, state},
     },
 };
@@ -38,6 +39,10 @@ struct State {
     /// SEALs and UNSEALs on their way, by session: a leg must find none of its own.
     in_flight: HashMap<u64, usize>,
     next: u64,
+    /// Credentials that have been acquired and not released; see [`is_client`].
+    credentials: Vec<u64>,
+    /// That of the session that was made last.
+    last_used: u64,
     /// So many UNSEALs from now on meet a post-handshake message.
     post_handshake: usize,
     /// Post-handshake legs that were made.
@@ -59,6 +64,16 @@ impl Fake {
     /// Sessions that exist.
     pub fn sessions(&self) -> usize {
         self.state().sessions.len()
+    }
+
+    /// Credentials that have been acquired and not released.
+    pub fn credentials(&self) -> Vec<u64> {
+        self.state().credentials.clone()
+    }
+
+    /// The credential of the session that was begun last.
+    pub fn last_used(&self) -> u64 {
+        self.state().last_used
     }
 
     /// Requests that were given up.
@@ -93,20 +108,26 @@ impl Fake {
         let answer = match request {
             Request::Acquire(acquire) => AcquireReply {
                 head: ReplyHead::new(SecurityStatus::SEC_E_OK),
-                credential: match acquire.role {
-                    Role::Server => SERVER,
-                    Role::Client => CLIENT,
-                },
+                credential: acquire
+                    .replaces
+                    .map_or_else(|| state.acquire(acquire.role), CredentialId::get),
             }
             .as_bytes()
             .to_vec(),
-            Request::Release(_) => ReleaseReply {
-                head: ReplyHead::new(SecurityStatus::SEC_E_OK),
-                deferred: 0,
-                reserved: 0,
+            Request::Release(id) => {
+                let all = state.credentials.len();
+                state.credentials.retain(|it| *it != id.get());
+                if state.credentials.len() == all {
+                    return Err(NtStatus::STATUS_NOT_FOUND);
+                }
+                ReleaseReply {
+                    head: ReplyHead::new(SecurityStatus::SEC_E_OK),
+                    deferred: 0,
+                    reserved: 0,
+                }
+                .as_bytes()
+                .to_vec()
             }
-            .as_bytes()
-            .to_vec(),
             Request::Accept(leg) | Request::Connect(leg) => self.leg(&mut state, ioctl, &leg)?,
             Request::QuerySession(id) => state.session(id)?.query(room),
             Request::Seal(record) => {
@@ -143,7 +164,14 @@ impl Fake {
         let input = request.input;
         let is_client = match &request.target {
             Target::Session(id) => state.session(*id)?.is_client(),
-            Target::New(new) => new.credential == credential(CLIENT),
+            Target::New(new) => {
+                let id = new.credential.get();
+                state.last_used = id;
+                if !state.credentials.contains(&id) {
+                    return Err(NtStatus::STATUS_NOT_FOUND);
+                }
+                is_client(id)
+            }
         };
         if is_client != (ioctl == Ioctl::Connect) {
             return Err(NtStatus::STATUS_INVALID_PARAMETER);
@@ -184,6 +212,16 @@ impl Fake {
 }
 
 impl State {
+    fn acquire(&mut self, role: Role) -> u64 {
+        let last = self.credentials.iter().copied().max().unwrap_or_default();
+        let id = match role {
+            Role::Client => last + last % 2 + 2,
+            Role::Server => last + last % 2 + 1,
+        };
+        self.credentials.push(id);
+        id
+    }
+
     fn session(&mut self, id: SessionId) -> Result<&mut Session, NtStatus> {
         self.sessions
             .get_mut(&id.get())
@@ -192,7 +230,13 @@ impl State {
 }
 
 impl Transport for Fake {
-    fn ioctl(&self, code: u32, input: Vec<u8>, output_length: usize) -> Reply {
+    fn ioctl(
+        &self,
+        code: u32,
+        input: Vec<u8>,
+        output_length: usize,
+        unclaimed: Option<Unclaimed>,
+    ) -> Reply {
         let answer = self.answer(code, &input, output_length);
         let is_record = matches!(Ioctl::from_code(code), Some(Ioctl::Seal | Ioctl::Unseal));
         let session = RecordRequest::read_from_prefix(&input)
@@ -214,6 +258,7 @@ impl Transport for Fake {
             polls: 0,
             cancelled: Arc::clone(&self.0.cancelled),
             finished: move || count(&fake, -1),
+            unclaimed,
         })
     }
 

@@ -8,14 +8,16 @@ use std::{
     },
     task::{Context, Poll},
 };
-use tlsgate::protocol::NtStatus;
+use tlsgate::{Unclaimed, protocol::NtStatus};
 
-/// Ready at the third poll; counts cancellations, and calls `finished` in either case.
+/// Ready at the third poll; counts cancellations, has undone what was made in vain, and calls
+/// `finished` in either case.
 pub struct Late<F: FnMut()> {
     pub answer: Option<Result<Vec<u8>, NtStatus>>,
     pub polls: u32,
     pub cancelled: Arc<AtomicUsize>,
     pub finished: F,
+    pub unclaimed: Option<Unclaimed>,
 }
 
 impl<F: FnMut() + Unpin> Future for Late<F> {
@@ -34,9 +36,13 @@ impl<F: FnMut() + Unpin> Future for Late<F> {
 
 impl<F: FnMut()> Drop for Late<F> {
     fn drop(&mut self) {
-        if self.answer.is_some() {
+        if let Some(answer) = self.answer.take() {
             self.cancelled.fetch_add(1, Ordering::SeqCst);
             (self.finished)();
+            // It had been answered when it was made: it is never too early to be too late.
+            if let (Some(undo), Ok(output)) = (self.unclaimed.take(), answer) {
+                undo(&output);
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 use tlsgate::protocol::{
-    CredentialId, New, SecurityStatus,
+    New, SecurityStatus,
     payload::{
         LegReply, RecordReply, ReplyHead, SessionReply, outcome, role, session_flags, state,
     },
@@ -22,9 +22,10 @@ pub struct Configs {
     pub client: ClientConfig,
 }
 
-/// The credential of each role.
-pub const SERVER: u64 = 1;
-pub const CLIENT: u64 = 2;
+/// Whose credential it is, by its number.
+pub const fn is_client(credential: u64) -> bool {
+    credential.is_multiple_of(2)
+}
 
 /// A session.
 pub struct Session {
@@ -36,11 +37,7 @@ pub struct Session {
 
 impl Session {
     pub fn new(id: u64, new: &New<'_>, configs: &Configs) -> Self {
-        let tls = if new.credential == credential(SERVER) {
-            let mut config = configs.server.clone();
-            config.alpn_protocols = names(new.alpn);
-            ServerConnection::new(Arc::new(config)).unwrap().into()
-        } else {
+        let tls = if is_client(new.credential.get()) {
             let mut config = configs.client.clone();
             config.alpn_protocols = names(new.alpn);
             let name = std::str::from_utf8(new.server_name).unwrap().to_owned();
@@ -48,6 +45,10 @@ impl Session {
             ClientConnection::new(Arc::new(config), name)
                 .unwrap()
                 .into()
+        } else {
+            let mut config = configs.server.clone();
+            config.alpn_protocols = names(new.alpn);
+            ServerConnection::new(Arc::new(config)).unwrap().into()
         };
         Self {
             id,
@@ -193,10 +194,6 @@ impl Session {
         }
         [reply.as_bytes(), &behind].concat()
     }
-}
-
-pub fn credential(id: u64) -> CredentialId {
-    CredentialId::from_wire(id).unwrap()
 }
 
 pub fn leg(

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use std::{io, sync::Arc, time::Duration};
 use tlsgate::{
     Accept, ClientAuth, ClientConfig, Connect, Credential, CredentialOptions, Driver, Error, Reply,
-    ServerConfig, TlsAcceptor, TlsConnector, Transport,
+    ServerConfig, TlsAcceptor, TlsConnector, Transport, Unclaimed,
     protocol::{CredentialId, NtStatus, payload::StatisticsReply},
 };
 use tokio::{
@@ -60,7 +60,7 @@ impl Handle {
 
     /// Issues any IOCTL with any bytes, at once.
     pub fn issue(&self, code: u32, input: &[u8], room: usize) -> Reply {
-        self.transport.ioctl(code, input.to_vec(), room)
+        self.transport.ioctl(code, input.to_vec(), room, None)
     }
 
     pub async fn statistics(&self) -> Result<StatisticsReply> {
@@ -111,8 +111,14 @@ impl Handle {
 }
 
 impl Transport for Shared {
-    fn ioctl(&self, code: u32, input: Vec<u8>, output_length: usize) -> Reply {
-        self.0.ioctl(code, input, output_length)
+    fn ioctl(
+        &self,
+        code: u32,
+        input: Vec<u8>,
+        output_length: usize,
+        unclaimed: Option<Unclaimed>,
+    ) -> Reply {
+        self.0.ioctl(code, input, output_length, unclaimed)
     }
 
     fn post(&self, code: u32, input: Vec<u8>, output_length: usize) {
