@@ -135,7 +135,12 @@ impl Lab {
         Ok(())
     }
 
-    fn switches(&self) -> Result<Switches> {
+    /// How the stand-in behaves.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn switches(&self) -> Result<Switches> {
         match self.ask_ksecdd(&Question::Switches)? {
             Answer::Switches(switches) => Ok(switches),
             other => anyhow::bail!("not the switches: {other:?}"),

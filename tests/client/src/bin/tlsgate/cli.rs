@@ -63,6 +63,21 @@ pub enum Command {
     /// was negotiated, or why there is none. Stops at Ctrl-C.
     #[command(after_help = examples::FORWARD)]
     Forward(Forward),
+    /// Test the driver of this machine: every case against rustls, in this process.
+    ///
+    /// For a test machine that nothing else uses meanwhile. It makes certificates of its own in the
+    /// machine's stores MY and ROOT, and removes them at the end. Needs an administrator.
+    Selftest(crate::selftest::Selftest),
+    /// Measure handshakes and bytes a second.
+    ///
+    /// It makes certificates of its own in the machine's stores MY and ROOT, and removes them at the
+    /// end. Needs an administrator.
+    Bench(crate::bench::Bench),
+    /// Print the driver's ETW events as they come, until Ctrl-C.
+    ///
+    /// Needs an administrator, or a member of the group Performance Log Users. Not proven in the
+    /// project's lab, which has no event tracing.
+    Trace(crate::trace::Trace),
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,7 @@
     )
 )]
 
+mod bench;
 mod carry;
 mod certificate;
 mod cli;
@@ -23,15 +24,19 @@ mod doctor;
 mod documented;
 #[cfg(windows)]
 mod driver;
+#[cfg(windows)]
+mod environment;
 mod exit;
 mod forward;
 mod input;
 mod page;
+mod selftest;
 mod serve;
 #[cfg(windows)]
 mod service;
 mod show;
 mod stats;
+mod trace;
 
 use clap::Parser;
 use std::{io::Write, process::ExitCode};
@@ -72,6 +77,9 @@ fn run(command: cli::Command) -> anyhow::Result<()> {
         cli::Command::Forward(options) => {
             runtime()?.block_on(async { forward::run(&driver::open().await?, &options).await })
         }
+        cli::Command::Selftest(options) => runtime()?.block_on(selftest::run(&options)),
+        cli::Command::Trace(options) => runtime()?.block_on(trace::run(&options)),
+        cli::Command::Bench(options) => runtime()?.block_on(bench::run(&options)),
     }
 }
 

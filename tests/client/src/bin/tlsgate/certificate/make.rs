@@ -35,25 +35,42 @@ pub struct Made {
 
 /// Makes a certificate that is its own issuer.
 pub fn self_signed(options: &cli::NewCert) -> Result<Made> {
-    let key = RsaPrivateKey::new(&mut OsRng, KEY_BITS).context("no RSA key")?;
-    let pkcs8 = key.to_pkcs8_der()?;
-    let signer = KeyPair::from_pkcs8_der_and_sign_algo(&pkcs8.as_bytes().into(), &PKCS_RSA_SHA256)?;
-    let certificate = parameters(options)?.self_signed(&signer)?;
-    let der = certificate.der();
+    let key = rsa_key()?;
+    let certificate = parameters(options)?.self_signed(&rsa_signer(&key)?)?;
+    pack(&options.name, &key, certificate.der())
+}
 
+/// A new RSA key.
+pub fn rsa_key() -> Result<RsaPrivateKey> {
+    RsaPrivateKey::new(&mut OsRng, KEY_BITS).context("no RSA key")
+}
+
+/// The key as the certificate's subject, or as its issuer.
+pub fn rsa_signer(key: &RsaPrivateKey) -> Result<KeyPair> {
+    let pkcs8 = key.to_pkcs8_der()?;
+    let pkcs8 = pkcs8.as_bytes().into();
+    Ok(KeyPair::from_pkcs8_der_and_sign_algo(
+        &pkcs8,
+        &PKCS_RSA_SHA256,
+    )?)
+}
+
+/// Packs a certificate in DER with its key, under this name.
+pub fn pack(name: &str, key: &RsaPrivateKey, der: &[u8]) -> Result<Made> {
+    let pkcs8 = key.to_pkcs8_der()?;
     let chain = PrivateKeyChain::new(
         b"1".to_vec(),
         PrivateKey::from_der(pkcs8.as_bytes())?,
         [p12_keystore::Certificate::from_der(der)?],
     );
     let mut keys = KeyStore::new();
-    keys.add_entry(&options.name, KeyStoreEntry::PrivateKeyChain(chain));
+    keys.add_entry(name, KeyStoreEntry::PrivateKeyChain(chain));
     let pkcs12 = keys.writer(PASSWORD).write()?;
     Ok(Made {
         pkcs12,
         password: PASSWORD.to_owned(),
         der: der.to_vec(),
-        key_blob: Some(private_key_blob(&key)?),
+        key_blob: Some(private_key_blob(key)?),
         thumbprint: Thumbprint::of(der),
     })
 }

@@ -9,9 +9,9 @@ mod file;
 mod key;
 #[cfg(windows)]
 mod legacy;
-mod make;
+pub mod make;
 #[cfg(windows)]
-mod store;
+pub mod store;
 
 #[cfg(windows)]
 pub use commands::{import, lacking, list, new, remove, with_key};

@@ -1,0 +1,171 @@
+//! `tlsgate bench`: handshakes a second and how long they take, bytes a second, and the same by rustls
+//! in user mode for comparison.
+
+mod load;
+mod records;
+mod result;
+mod side;
+
+use clap::{Args, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  tlsgate bench                                    TLS 1.3, whole handshakes, ten seconds
+  tlsgate bench --tls 1.2 --resumed --compare      and how rustls does it in user mode
+  tlsgate bench --bytes --json > bench.json        bytes a second too, for a script
+
+What is measured: the server's side of connections that do not leave this process, from the start of the
+handshake to its end on both sides. Both sides share the processors of this machine.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+/// The command line.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options are independent of one another"
+)]
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Bench {
+    /// Stop after so many handshakes.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+    pub handshakes: Option<u64>,
+    /// How many connections shake hands at the same time.
+    #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..))]
+    pub connections: u16,
+    /// Stop after so many seconds, each measurement for itself.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub seconds: u16,
+    /// The TLS version.
+    #[arg(long, value_enum, value_name = "VERSION", default_value_t = crate::cli::Version::Tls13)]
+    pub tls: crate::cli::Version,
+    /// Whole handshakes, with certificates. That is what is measured unless --resumed is given.
+    #[arg(long, conflicts_with = "resumed")]
+    pub full: bool,
+    /// Resumed handshakes.
+    #[arg(long)]
+    pub resumed: bool,
+    /// Who the clients are: rustls in this process, or the driver.
+    #[arg(long, value_enum, default_value_t)]
+    pub peer: Peer,
+    /// Measure bytes a second too: SEAL as they are written, UNSEAL as they are read.
+    #[arg(long)]
+    pub bytes: bool,
+    /// Measure the same with a server of rustls in user mode, in turn with the driver, and give the
+    /// ratio.
+    #[arg(long)]
+    pub compare: bool,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+    /// Let the private keys of the run's certificates be exported. Windows uses a key in place and
+    /// needs it not; the project's lab reads keys out of the store and does.
+    #[arg(long)]
+    pub exportable_keys: bool,
+}
+
+/// Who the clients are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// rustls, in user mode in this process.
+    #[default]
+    Rustls,
+    /// The driver: both sides are its own.
+    Tlsgate,
+}
+
+#[cfg(windows)]
+pub use windows::run;
+
+#[cfg(windows)]
+mod windows {
+    use super::{
+        Bench, load,
+        result::{Measured, Run},
+        side::{Clients, Server},
+    };
+    use crate::{
+        environment,
+        selftest::{self, pki::Pki, site::Handle, stored::Stored},
+    };
+    use anyhow::{Context, Result, bail};
+    use indicatif::{ProgressBar, ProgressStyle};
+    use std::{sync::Arc, time::Duration};
+
+    /// How often the two take turns with --compare.
+    const TURNS: u32 = 4;
+
+    /// Measures and prints.
+    pub async fn run(options: &Bench) -> Result<()> {
+        let handle = selftest::handle()?;
+        let environment = environment::look(&handle.driver).await?;
+        eprintln!("making certificates");
+        let pki = Arc::new(Pki::new()?);
+        let stored = Stored::put(&pki, options.exportable_keys)?;
+        let measured = tokio::select! {
+            measured = measure(options, &handle, &pki) => measured,
+            stopped = tokio::signal::ctrl_c() => {
+                stopped.context("cannot wait for Ctrl-C")?;
+                bail!("stopped by Ctrl-C")
+            }
+        };
+        stored.remove()?;
+        let run = Run::new(options, environment, measured?);
+        if options.json {
+            println!("{}", serde_json::to_string_pretty(&run)?);
+        } else {
+            print!("{run}");
+        }
+        Ok(())
+    }
+
+    async fn measure(options: &Bench, handle: &Handle, pki: &Arc<Pki>) -> Result<Vec<Measured>> {
+        let mut servers = vec![Server::driver(options, handle, pki).await?];
+        if options.compare {
+            servers.push(Server::rustls(options, pki)?);
+        }
+        let clients = Clients::new(options, handle, pki).await?;
+        let turns = if options.compare { TURNS } else { 1 };
+        let measurements = servers.len() * if options.bytes { 3 } else { 1 };
+        let progress = progress(options, measurements)?;
+        let passing = tokio::spawn(pass(progress.clone()));
+        let mut measured: Vec<Measured> = servers
+            .iter()
+            .map(|server| Measured::of(server.name()))
+            .collect();
+        for turn in 0..turns {
+            for (server, measured) in servers.iter().zip(&mut measured) {
+                progress.set_message(format!("{}: handshakes", server.name()));
+                let share = load::Share::of(options, turns, turn);
+                measured
+                    .handshakes
+                    .add(load::run(options, share, server, &clients).await?);
+                if options.bytes {
+                    progress.set_message(format!("{}: bytes", server.name()));
+                    measured
+                        .bytes
+                        .get_or_insert_default()
+                        .add(super::records::run(options, share, server, &clients).await?);
+                }
+            }
+        }
+        passing.abort();
+        progress.finish_and_clear();
+        Ok(measured)
+    }
+
+    /// On a terminal: how much of the time has passed, and what is being measured. Elsewhere nothing.
+    fn progress(options: &Bench, measurements: usize) -> Result<ProgressBar> {
+        let seconds = u64::from(options.seconds) * u64::try_from(measurements)?;
+        let style = ProgressStyle::with_template("{bar:24} {pos} of {len} s  {msg}")?;
+        Ok(ProgressBar::new(seconds).with_style(style))
+    }
+
+    /// Moves it on with the time.
+    async fn pass(progress: ProgressBar) {
+        loop {
+            progress.set_position(progress.elapsed().as_secs());
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
