@@ -42,6 +42,7 @@ pub fn report(layout: &Layout) -> Result<()> {
                 "bcryptprimitives.dll",
                 "wrong.sys",
                 "probe.exe",
+                "handshake.exe",
             ],
         ),
     ] {
