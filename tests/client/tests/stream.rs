@@ -202,7 +202,8 @@ async fn much_goes_in_few_calls() {
 async fn a_vectored_write_is_one_seal() {
     let lab = Lab::new(&TLS13).await;
     let (mut client, mut server) = connect(&lab, 1024 * 1024).await;
-    let parts = [&b"a"[..], b"", b"bc", &[7; 70_000]];
+    let long = vec![7; 70_000];
+    let parts = [&b"a"[..], b"", b"bc", &long];
     let written = server.write_vectored(&parts.map(IoSlice::new)).await;
     assert_eq!(written.unwrap(), 64 * 1024, "as much as one SEAL takes");
     server.flush().await.unwrap();
