@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use crate::TlsStream;
 
-/// Makes TLS connections as a client.
+/// Makes TLS connections as a client, by the kernel's `SspiInitializeSecurityContextAsyncW` (Microsoft's
+/// documentation of `InitializeSecurityContext (Schannel)`).
 #[derive(Clone, Debug)]
 pub struct TlsConnector(Arc<ClientConfig>);
 

@@ -7,7 +7,10 @@ use tlsgate_protocol::{
     payload::{SessionReply, session_flags, state},
 };
 
-/// What was negotiated, and with whom.
+/// What was negotiated, and with whom: what `QueryContextAttributesW` says (Microsoft's documentation of
+/// `QueryContextAttributes (Schannel)`, and of `SecPkgContext_ConnectionInfo`,
+/// `SecPkgContext_ApplicationProtocol`, `SecPkgContext_SessionInfo` and `SecPkgContext_StreamSizes`).
+/// The methods have rustls' names where they mean the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connection {
     /// The TLS version on the wire: 0x0303 or 0x0304.
@@ -16,7 +19,7 @@ pub struct Connection {
     pub cipher_suite: u32,
     /// `ALG_ID` of the key exchange.
     pub key_exchange: u32,
-    /// Its strength in bits.
+    /// Its strength, in bits.
     pub key_exchange_bits: u32,
     /// The application protocol, if one was negotiated.
     pub alpn: Option<Vec<u8>>,
@@ -50,7 +53,8 @@ impl NegotiatedCipherSuite {
     }
 }
 
-/// What checking the peer's certificates gave.
+/// What checking the peer's certificates gave (Microsoft's documentation of
+/// `SecPkgContext_CertificateValidationResult`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Check {
     /// `CERT_TRUST_*` error bits of the chain, 0 when there are none.
@@ -95,13 +99,14 @@ impl Connection {
         }
     }
 
-    /// The application protocol that was negotiated, if one was.
+    /// The application protocol that was negotiated (RFC 7301), if one was.
     #[must_use]
     pub fn alpn_protocol(&self) -> Option<&[u8]> {
         self.alpn.as_deref()
     }
 
-    /// The peer's certificates, its own first; `None` when it showed none.
+    /// The peer's certificates as it sent them, its own first; `None` when it showed none. Whether they
+    /// are good, [`check`](Self::check) tells.
     #[must_use]
     pub fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         Some(self.certificates.as_slice()).filter(|it| !it.is_empty())

@@ -21,6 +21,11 @@ use zerocopy::IntoBytes;
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
 
 /// An open handle of the driver; clones share it. Ids are valid on the handle that made them.
+///
+/// Each function sends its IOCTL when it is called, and its future waits for the reply; dropping that
+/// cancels the IOCTL. All may fail with [`Error::Refused`], an NTSTATUS for misuse, a quota or a time
+/// that has run out, and with [`Error::Reply`], when program and driver do not match. What the security
+/// subsystem makes of a handshake or of records is no error but a part of the reply.
 #[derive(Clone)]
 pub struct Driver {
     transport: Arc<dyn Transport>,
@@ -122,7 +127,8 @@ impl Driver {
         );
     }
 
-    /// ACCEPT: one server leg over the bytes the peer has sent and no leg has used up yet.
+    /// ACCEPT: one server leg over the bytes the peer has sent and no leg has used up yet, at most
+    /// [`limits::MAX_INPUT`] (Microsoft's documentation of `AcceptSecurityContext (Schannel)`).
     #[must_use]
     pub fn accept(&self, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
         let (request, alpn) = match accept_request(start, input) {
@@ -133,7 +139,8 @@ impl Driver {
         self.leg(Ioctl::Accept, &parts, input, start.is_new())
     }
 
-    /// CONNECT: one client leg. The first one has no input: a client speaks first.
+    /// CONNECT: one client leg. The first one has no input: a client speaks first (Microsoft's
+    /// documentation of `InitializeSecurityContext (Schannel)`).
     #[must_use]
     pub fn connect(&self, start: Start<'_>, input: &[u8]) -> Pending<Leg> {
         let (request, name, alpn) = match connect_request(start, input) {
@@ -170,7 +177,8 @@ impl Driver {
         })
     }
 
-    /// SEAL: makes as many records as it takes of at most [`limits::MAX_RECORDS`] bytes.
+    /// SEAL: makes as many records as it takes of at most [`limits::MAX_RECORDS`] bytes (Microsoft's
+    /// documentation of `EncryptMessage (Schannel)`).
     #[must_use]
     pub fn seal(&self, session: SessionId, plaintext: &[u8]) -> Pending<Record> {
         self.seal_parts(session, &[plaintext])
@@ -183,7 +191,8 @@ impl Driver {
         self.record(Ioctl::Seal, session, plaintext, room.unwrap_or(usize::MAX))
     }
 
-    /// UNSEAL: opens as many records as there are in at most [`limits::MAX_RECORDS`] bytes.
+    /// UNSEAL: opens as many records as there are in at most [`limits::MAX_RECORDS`] bytes (Microsoft's
+    /// documentation of `DecryptMessage (Schannel)`).
     #[must_use]
     pub fn unseal(&self, session: SessionId, records: &[u8]) -> Pending<Record> {
         self.record(Ioctl::Unseal, session, &[records], records.len())
@@ -202,7 +211,8 @@ impl Driver {
         )
     }
 
-    /// CLOSE_SESSION: deletes the session and waits until it is gone.
+    /// CLOSE_SESSION: deletes the session and waits until it is gone (Microsoft's documentation of
+    /// `DeleteSecurityContext`).
     #[must_use]
     pub fn close(&self, session: SessionId) -> Pending<()> {
         let reply = self.fixed::<CloseReply>(Ioctl::CloseSession, &session_request(session));

@@ -7,7 +7,7 @@ use tlsgate_protocol::{
     payload::{CertificateReference, store_scope},
 };
 
-/// Where a credential's certificate is.
+/// Where a credential's certificate is (Microsoft's documentation of `SCHANNEL_CERT_HASH_STORE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Which certificate.

@@ -31,7 +31,7 @@ impl ResolvesServerCert for Credential {
 /// Chooses by the server name that the client indicates (SNI, RFC 6066, section 3).
 #[derive(Clone, Debug, Default)]
 pub struct ResolvesServerCertUsingSni {
-    /// By name in lower case.
+    /// Names that differ in case only are equal.
     by_name: HashMap<DnsName<'static>, Credential>,
     default: Option<Credential>,
 }
@@ -52,7 +52,7 @@ impl ResolvesServerCertUsingSni {
     /// [`Error::ServerName`]: it is no DNS name, or has a wildcard.
     pub fn add(&mut self, name: &str, credential: Credential) -> Result<(), Error> {
         let name = DnsName::try_from(name).map_err(|_| Error::ServerName)?;
-        self.by_name.insert(name.to_lowercase_owned(), credential);
+        self.by_name.insert(name.to_owned(), credential);
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl ResolvesServerCert for ResolvesServerCertUsingSni {
         client_hello
             .server_name()
             .and_then(|name| DnsName::try_from(name).ok())
-            .and_then(|name| self.by_name.get(&name.to_lowercase_owned()))
+            .and_then(|name| self.by_name.get(&name))
             .or(self.default.as_ref())
             .cloned()
     }

@@ -22,7 +22,8 @@ pub use rustls::server::Acceptor;
 /// Bytes that are read from the client at once before there is a handshake.
 const CHUNK: usize = 4 * 1024;
 
-/// Takes TLS connections as a server.
+/// Takes TLS connections as a server, by the kernel's `SspiAcceptSecurityContextAsync` (Microsoft's
+/// documentation of `AcceptSecurityContext (Schannel)`).
 #[derive(Clone, Debug)]
 pub struct TlsAcceptor(Arc<ServerConfig>);
 

@@ -28,7 +28,8 @@ const AT_ONCE: usize = 64 * 1024;
 /// asks for answers without end and does not take them.
 const MOST_WAITING: usize = 128 * 1024;
 
-/// A TLS connection.
+/// A TLS connection, whose records the kernel's `SealMessage` and `UnsealMessage` make and open
+/// (Microsoft's documentation of `EncryptMessage (Schannel)` and `DecryptMessage (Schannel)`).
 ///
 /// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
 /// the records are being made; flush to know that they are on their way, as with any buffered

@@ -4,7 +4,7 @@ mod common;
 
 use common::{Lab, server_name};
 use rustls::version::{TLS12, TLS13};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
 use tlsgate::TlsStream;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex, split};
 use tokio_rustls::client;
@@ -196,6 +196,21 @@ async fn much_goes_in_few_calls() {
         seals == 8 && unseals <= 16,
         "{seals} SEALs, {unseals} UNSEALs"
     );
+}
+
+#[tokio::test]
+async fn a_vectored_write_is_one_seal() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, mut server) = connect(&lab, 1024 * 1024).await;
+    let long = vec![7; 70_000];
+    let parts = [&b"a"[..], b"", b"bc", &long];
+    let written = server.write_vectored(&parts.map(IoSlice::new)).await;
+    assert_eq!(written.unwrap(), 64 * 1024, "as much as one SEAL takes");
+    server.flush().await.unwrap();
+    assert_eq!(lab.fake.record_calls(), (1, 0));
+    let mut got = vec![0; 64 * 1024];
+    client.read_exact(&mut got).await.unwrap();
+    assert!(got[..] == parts.concat()[..64 * 1024]);
 }
 
 #[tokio::test]
