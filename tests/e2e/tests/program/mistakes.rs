@@ -55,8 +55,10 @@ fn wrong_usage(machine: &Machine) -> Result<()> {
 
 fn wrong_certificates(lab: &Lab) -> Result<()> {
     let machine = lab.machine();
-    // None: those that are there are told.
-    let wanted = ["--cert THUMBPRINT", lab.thumbprint()];
+    // None: those that are there are told, the newest first.
+    let report = json(machine, 0, &["doctor"])?;
+    let newest = text(&report, "/certificates/0/thumbprint")?;
+    let wanted = ["--cert THUMBPRINT", newest];
     fails(machine, 2, &["serve", "--listen", "127.0.0.1:0"], &wanted)?;
     let unknown = ["serve", "--listen", "127.0.0.1:0", "--cert", UNKNOWN];
     let cure = [

@@ -87,11 +87,14 @@ pub fn list(store: &str, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The certificates of a store that have a private key.
+/// The certificates of a store that have a private key, the newest first.
 pub fn with_key(store: &str) -> Result<Vec<Described>> {
     let certificates = Store::machine(store)?.certificates();
     let with_key = certificates.iter().filter(|one| one.has_key());
-    Ok(with_key.map(|one| Described::of(one.der())).collect())
+    let mut described: Vec<_> = with_key.map(|one| Described::of(one.der())).collect();
+    // As RFC 3339 writes times in UTC, their order is that of the texts.
+    described.sort_by(|one, other| other.not_before.cmp(&one.not_before));
+    Ok(described)
 }
 
 /// Why the driver has no use for this certificate; `None` where the store does not tell.

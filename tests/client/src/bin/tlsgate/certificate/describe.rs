@@ -1,10 +1,13 @@
 //! A certificate in words: whose it is, who says so, and for how long.
 
-use crate::show::harmless;
+use crate::show::{BAD, harmless, styled};
 use serde::Serialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tlsgate::Thumbprint;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
+
+/// How many are shown to people who have not asked for a list.
+const FEW: usize = 5;
 
 /// What people and scripts want to know of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -54,6 +57,23 @@ impl Described {
         if let Ok(Some(names)) = certificate.subject_alternative_name() {
             self.names = names.value.general_names.iter().filter_map(name).collect();
         }
+    }
+
+    /// Lines for a person: the first few of them, and how many more there are.
+    pub fn lines(all: &[Self]) -> Vec<String> {
+        let line = |one: &Self| {
+            let validity = if one.valid_now {
+                format!("until {}", one.last_day())
+            } else {
+                styled(BAD, format!("not valid now; until {}", one.last_day()))
+            };
+            format!("{}  {}  {validity}", one.thumbprint, one.subject)
+        };
+        let mut lines: Vec<_> = all.iter().take(FEW).map(line).collect();
+        if let Some(more @ 1..) = all.len().checked_sub(FEW) {
+            lines.push(format!("and {more} more; `tlsgate cert list` lists them"));
+        }
+        lines
     }
 
     /// The day it ends, or began to.
@@ -107,6 +127,16 @@ mod tests {
         let left = ends - OffsetDateTime::now_utc();
         assert!((2..=3).contains(&left.whole_days()), "{described:?}");
         assert_eq!(described.last_day().len(), "2026-01-01".len());
+    }
+
+    #[test]
+    fn a_few_of_many_are_shown() {
+        let all = vec![Described::of(b"abc"); FEW + 2];
+        let lines = Described::lines(&all);
+        assert_eq!(lines.len(), FEW + 1);
+        assert!(lines[0].contains("A9993E36"), "{lines:?}");
+        assert!(lines[FEW].starts_with("and 2 more"), "{lines:?}");
+        assert_eq!(Described::lines(&all[..FEW]).len(), FEW);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! The doctor's report as a person reads it.
 
 use super::report::{Device, Report, Service, TestSigning};
-use crate::show::{BAD, GOOD, HEADING, NOTE, styled};
+use crate::{
+    certificate::Described,
+    show::{BAD, GOOD, HEADING, NOTE, styled},
+};
 use anstyle::Style;
 
 /// The report, with styles; the last line is what to do next.
@@ -97,14 +100,8 @@ fn certificates(lines: &mut Lines, report: &Report) {
     if report.certificates.is_empty() {
         lines.add("  none".to_owned());
     }
-    for one in &report.certificates {
-        let end = one.last_day();
-        let validity = if one.valid_now {
-            format!("until {end}")
-        } else {
-            styled(BAD, format!("not valid now; until {end}"))
-        };
-        lines.add(format!("  {}  {}  {validity}", one.thumbprint, one.subject));
+    for line in Described::lines(&report.certificates) {
+        lines.add(format!("  {line}"));
     }
 }
 

@@ -130,9 +130,8 @@ fn certificate_wanted(options: &cli::Serve) -> String {
             "{wanted}; there is none with a key here, and `tlsgate cert new` makes one"
         );
     }
-    let known = known.iter();
-    let known = known.map(|one| format!("\n  {}  {}", one.thumbprint, one.subject));
-    format!("{wanted}{}", known.collect::<Vec<_>>().concat())
+    let known = certificate::Described::lines(&known);
+    format!("{wanted}\n  {}", known.join("\n  "))
 }
 
 /// What to do about an address that is taken.
