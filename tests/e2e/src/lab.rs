@@ -187,7 +187,7 @@ fn existing_certificate(machine: &Machine) -> Result<Option<String>> {
     Ok(list.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words[..] {
-            [thumbprint, "key", NAME] => Some(thumbprint.to_owned()),
+            [thumbprint, "key", NAME, ..] => Some(thumbprint.to_owned()),
             _ => None,
         }
     }))

@@ -28,7 +28,7 @@ fn each_client_gets_the_certificate_that_fits_it() -> Result<()> {
         let other = pki.on_the_machine("two.test", Kind::Ecdsa, Purpose::Server)?;
         let all = [rsa.thumbprint()?, ecdsa.thumbprint()?, other.thumbprint()?];
         let [rsa, ecdsa, other] = &all;
-        let server = Terminate::start(lab, &[rsa, ecdsa, other], &[])?;
+        let server = Terminate::start(lab, &[rsa, ecdsa, other], &["--one-credential"])?;
         for version in VERSIONS {
             for (name, algorithms, expected) in [
                 ("one.test", "RSA-PSS+SHA256:RSA+SHA256", rsa),

@@ -4,7 +4,7 @@ use crate::{
     events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
-    locks, objects, pool, registry, requests, sspi, threads, time, tokens,
+    locks, objects, pool, registry, requests, sspi, threads, time, tokens, version,
 };
 use core::ptr;
 use wdk_sys::{
@@ -20,6 +20,8 @@ use wdk_sys::{
 
 const NAME: &[u16] = &wide(br"\Device\TlsGateWrong");
 const LINK: &[u16] = &wide(br"\DosDevices\Global\TlsGateWrong");
+/// Where programs look for the driver under test.
+const OTHER_LINK: &[u16] = &wide(br"\DosDevices\Global\TlsGate");
 const SDDL: &[u16] = &wide(b"D:P(A;;GA;;;SY)(A;;GA;;;BA)");
 
 const fn wide<const N: usize>(text: &[u8; N]) -> [u16; N] {
@@ -84,7 +86,12 @@ pub fn create(driver: &mut DRIVER_OBJECT, path: PCUNICODE_STRING) -> NTSTATUS {
 }
 
 fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
-    let (name, link) = (counted(NAME), counted(LINK));
+    let link = if version::is_other() {
+        OTHER_LINK
+    } else {
+        LINK
+    };
+    let (name, link) = (counted(NAME), counted(link));
     // SAFETY: `init` is still the driver's; the name is copied.
     let mut status = unsafe {
         wdf!(PFN_WDFDEVICEINITASSIGNNAME
@@ -193,6 +200,9 @@ extern "C" fn device_control(
     input_length: usize,
     code: u32,
 ) {
+    if version::answer(request, code) {
+        return;
+    }
     let Some(fault) = Fault::from_code(code) else {
         complete_with(request, STATUS_INVALID_DEVICE_REQUEST, 0);
         return;

@@ -1,7 +1,7 @@
 //! `wrong.sys`: a KMDF driver that breaks one rule at a time, to prove that the lab sees it.
 //!
-//! Each IOCTL commits the [`faults::Fault`] of its function code. Never load it on a machine that
-//! matters.
+//! Each IOCTL commits the [`faults::Fault`] of its function code. It can also stand in for a driver of
+//! another ABI version. Never load it on a machine that matters.
 #![no_std]
 
 extern crate wdk_panic;
@@ -19,6 +19,7 @@ mod sspi;
 mod threads;
 mod time;
 mod tokens;
+mod version;
 
 use wdk_alloc::WdkAllocator;
 use wdk_sys::{DRIVER_OBJECT, NTSTATUS, PCUNICODE_STRING};

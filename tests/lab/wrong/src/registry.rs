@@ -21,6 +21,17 @@ pub fn driver_is(driver: WDFDRIVER) {
     DRIVER.store(driver.cast(), Ordering::Relaxed);
 }
 
+/// A number of the Parameters key, if it is there.
+pub fn setting<const N: usize>(name: &[u8; N]) -> Option<u32> {
+    let key = open(KEY_READ);
+    if key.is_null() {
+        return None;
+    }
+    let (status, value) = number(key, &wide(name));
+    close(key);
+    (status == STATUS_SUCCESS).then_some(value)
+}
+
 /// Commits the fault if it is one with the registry.
 pub fn commit(fault: Fault) {
     match fault {

@@ -29,8 +29,13 @@ impl Client {
         let name = name.unwrap_or_else(|| host.trim_matches(['[', ']']));
         let name = ServerName::try_from(name.to_owned())
             .with_context(|| format!("not a server's name: {name}"))?;
-        let credential =
-            credential::acquire(driver, &credential::client(options), &options.cert).await?;
+        let credential = credential::acquire(
+            driver,
+            &credential::client(options),
+            &options.cert,
+            &options.credential,
+        )
+        .await?;
         let timeout = Duration::from_secs(options.timeout.into());
         let mut config = ClientConfig::new(credential.clone());
         config.alpn_protocols = options.alpn.iter().cloned().map(Into::into).collect();
@@ -57,6 +62,11 @@ impl Client {
         tokio::time::timeout(self.timeout + crate::GRACE, connecting)
             .await
             .with_context(|| format!("{} does not answer", self.server))?
+    }
+
+    /// The server, as the command line names it.
+    pub fn server(&self) -> &str {
+        &self.server
     }
 
     /// Lets the credential go.

@@ -1,6 +1,6 @@
 //! Credentials by the options of the command line.
 
-use crate::cli;
+use crate::{certificate, cli};
 use anyhow::{Context, Result};
 use tlsgate::{Certificate, Credential, CredentialOptions, Driver, Protocols, Thumbprint};
 
@@ -32,15 +32,16 @@ pub fn client(options: &cli::Client) -> CredentialOptions {
     common(credential, &options.credential)
 }
 
-/// Acquires it; the error names the certificates.
+/// Acquires it; the error names the certificates, and says which of them the store lacks.
 pub async fn acquire(
     driver: &Driver,
     options: &CredentialOptions,
     certificates: &[Thumbprint],
+    common: &cli::Credential,
 ) -> Result<Credential> {
     Credential::acquire(driver, options)
         .await
-        .with_context(|| failure(certificates))
+        .with_context(|| failure(certificates, common))
 }
 
 /// Has it use other certificates; the error names them.
@@ -48,19 +49,28 @@ pub async fn replace(
     credential: &Credential,
     options: &CredentialOptions,
     certificates: &[Thumbprint],
+    common: &cli::Credential,
 ) -> Result<()> {
     credential
         .replace(options)
         .await
-        .with_context(|| failure(certificates))
+        .with_context(|| failure(certificates, common))
 }
 
-fn failure(certificates: &[Thumbprint]) -> String {
+/// The certificates that there is no credential from, and what is wrong with them.
+fn failure(certificates: &[Thumbprint], common: &cli::Credential) -> String {
     let names: Vec<_> = certificates.iter().map(ToString::to_string).collect();
-    match names.len() {
+    let what = match names.len() {
         0 => "no credential".to_owned(),
         1 => format!("no credential from certificate {}", names.concat()),
         _ => format!("no credential from certificates {}", names.join(", ")),
+    };
+    let lacking = certificates
+        .iter()
+        .find_map(|thumbprint| certificate::lacking(common.store_name(), *thumbprint));
+    match lacking {
+        Some(lacking) => format!("{what}; {lacking}"),
+        None => what,
     }
 }
 

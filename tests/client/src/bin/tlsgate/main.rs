@@ -1,12 +1,13 @@
 //! `tlsgate.exe`: installs the driver, looks after it, makes test certificates, and serves, connects
 //! and forwards over TLS connections that the kernel makes.
 //!
-//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! What its exit codes mean is in `exit.rs`, and behind its help.
 
 #![cfg_attr(
     not(windows),
     allow(
         dead_code,
+        unused_imports,
         reason = "the program works on Windows; elsewhere only its tests run"
     )
 )]
@@ -18,18 +19,21 @@ mod cli;
 mod client;
 mod connect;
 mod credential;
-#[cfg(windows)]
 mod doctor;
 #[cfg(windows)]
+mod driver;
+#[cfg(windows)]
 mod environment;
+mod exit;
 mod forward;
-mod histogram;
 mod input;
 mod page;
 mod selftest;
 mod serve;
 #[cfg(windows)]
 mod service;
+mod show;
+mod stats;
 mod trace;
 
 use clap::Parser;
@@ -40,8 +44,9 @@ fn main() -> ExitCode {
     match run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tlsgate: {error:#}");
-            ExitCode::FAILURE
+            let name = show::styled(show::BAD, "tlsgate:");
+            anstream::eprintln!("{name} {error:#}");
+            ExitCode::from(exit::code(&error) as u8)
         }
     }
 }
@@ -50,23 +55,29 @@ fn main() -> ExitCode {
 fn run(command: cli::Command) -> anyhow::Result<()> {
     match command {
         cli::Command::Install(options) => service::install(&options),
-        cli::Command::Uninstall => service::uninstall(),
-        cli::Command::Doctor => runtime()?.block_on(doctor::run()),
+        cli::Command::Uninstall(options) => service::uninstall(&options),
+        cli::Command::Doctor(options) => runtime()?.block_on(doctor::run(&options)),
+        cli::Command::Stats(options) => {
+            runtime()?.block_on(async { stats::run(&driver::open().await?, &options).await })
+        }
         cli::Command::Cert(cli::Cert::New(options)) => certificate::new(&options),
         cli::Command::Cert(cli::Cert::Import(options)) => certificate::import(&options),
-        cli::Command::Cert(cli::Cert::List { store }) => certificate::list(&store),
+        cli::Command::Cert(cli::Cert::List { store, json }) => certificate::list(&store, json),
         cli::Command::Cert(cli::Cert::Remove { thumbprint, store }) => {
             certificate::remove(thumbprint, &store)
         }
-        cli::Command::Serve(options) => runtime()?
-            .block_on(async { serve::run(&tlsgate::Device::open()?.driver(), &options).await }),
+        cli::Command::Serve(options) => {
+            runtime()?.block_on(async { serve::run(&driver::open().await?, &options).await })
+        }
+        cli::Command::Connect(options) => {
+            runtime()?.block_on(async { connect::run(&driver::open().await?, &options).await })
+        }
+        cli::Command::Forward(options) => {
+            runtime()?.block_on(async { forward::run(&driver::open().await?, &options).await })
+        }
         cli::Command::Selftest(options) => runtime()?.block_on(selftest::run(&options)),
         cli::Command::Trace(options) => runtime()?.block_on(trace::run(&options)),
         cli::Command::Bench(options) => runtime()?.block_on(bench::run(&options)),
-        cli::Command::Connect(options) => runtime()?
-            .block_on(async { connect::run(&tlsgate::Device::open()?.driver(), &options).await }),
-        cli::Command::Forward(options) => runtime()?
-            .block_on(async { forward::run(&tlsgate::Device::open()?.driver(), &options).await }),
     }
 }
 

@@ -169,13 +169,13 @@ impl StoredCertificate {
         self.0
     }
 
-    /// SHA-1 of its DER.
-    pub fn thumbprint(&self) -> Thumbprint {
+    /// Its DER.
+    pub fn der(&self) -> &[u8] {
         // SAFETY: a certificate context is valid and constant while it is referenced.
         let context = unsafe { &*self.0 };
         let length = usize::try_from(context.cbCertEncoded).unwrap_or(0);
         // SAFETY: the context says where its DER lies.
-        Thumbprint::of(unsafe { slice::from_raw_parts(context.pbCertEncoded, length) })
+        unsafe { slice::from_raw_parts(context.pbCertEncoded, length) }
     }
 
     /// The subject as the certificate dialog shows it.

@@ -1,7 +1,10 @@
 //! `tlsgate connect`: the standard input to a TLS server, what it says to the standard output.
 
-use crate::{cli, client::Client, input, page};
+mod report;
+
+use crate::{cli, client::Client, input};
 use anyhow::{Context, Result};
+use report::Report;
 use std::io::Write;
 use tlsgate::{Driver, TlsStream};
 use tokio::{
@@ -18,17 +21,25 @@ pub async fn run(driver: &Driver, options: &cli::Connect) -> Result<()> {
     let client = Client::new(driver, &options.server, &options.client).await?;
     for _ in 0..options.resume {
         let stream = client.connect().await?;
-        tell(&stream);
+        tell(&client, &stream, options)?;
         end(stream).await?;
     }
     let stream = client.connect().await?;
-    tell(&stream);
+    tell(&client, &stream, options)?;
     carry(stream).await?;
     client.release().await
 }
 
-fn tell(stream: &TlsStream<TcpStream>) {
-    eprint!("{}", page::rows(&page::negotiated(stream.connection())));
+/// Tells of the connection on the standard error: the standard output is the server's.
+fn tell(client: &Client, stream: &TlsStream<TcpStream>, options: &cli::Connect) -> Result<()> {
+    let address = stream.get_ref().0.peer_addr()?;
+    let report = Report::new(client.server(), address, stream.connection());
+    if options.json {
+        eprintln!("{}", serde_json::to_string(&report)?);
+    } else {
+        anstream::eprint!("{}", report.text(stream.connection()));
+    }
+    Ok(())
 }
 
 /// Ends a connection at once. What the server still says is heard: tickets are among it.

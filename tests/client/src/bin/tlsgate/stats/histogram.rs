@@ -15,11 +15,16 @@ pub fn histogram(buckets: &[u64]) -> Vec<String> {
     let row = |(number, count): (usize, &u64)| {
         let bar = usize::try_from((u128::from(*count) * u128::from(WIDTH)).div_ceil(most.into()))
             .unwrap_or(0);
-        let from = if number == 0 { 0 } else { 1_u64 << number };
-        format!("from {:>8}  {count:>10}  {}", time(from), "#".repeat(bar))
+        let from = time(starts_at(number));
+        format!("from {from:>8}  {count:>10}  {}", "#".repeat(bar))
     };
     let rows = buckets.iter().enumerate();
     rows.skip(first).take(last - first + 1).map(row).collect()
+}
+
+/// Microseconds that what is in this bucket took at least.
+pub const fn starts_at(bucket: usize) -> u64 {
+    if bucket == 0 { 0 } else { 1 << bucket }
 }
 
 /// Microseconds with the unit that fits.
