@@ -123,6 +123,9 @@ fn fails(lab: &Lab) -> Result<()> {
 /// What a Windows may lack.
 type Lack = fn(&mut Switches);
 
+/// An exit code, as `tlsgate --help` lists them.
+const WRONG_USAGE: i32 = 2;
+
 /// `SEC_E_INTERNAL_ERROR`.
 const INTERNAL_ERROR: i32 = 0x8009_0304_u32.cast_signed();
 
@@ -139,7 +142,7 @@ fn times_out(lab: &Lab) -> Result<()> {
 
 fn unknown(lab: &Lab) -> Result<()> {
     let output = run(lab, &["selftest", "version", "nonsense"])?;
-    ensure!(output.code == Some(1), "{output:?}");
+    ensure!(output.code == Some(WRONG_USAGE), "{output:?}");
     ensure!(
         output.stderr.contains("there is no case nonsense") && output.stdout.is_empty(),
         "{output:?}"

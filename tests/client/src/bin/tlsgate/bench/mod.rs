@@ -15,9 +15,7 @@ Examples:
   tlsgate bench --bytes --json > bench.json        bytes a second too, for a script
 
 What is measured: the server's side of connections that do not leave this process, from the start of the
-handshake to its end on both sides. Both sides share the processors of this machine.
-
-Exit codes: 0 done, 1 failed, 2 wrong usage.";
+handshake to its end on both sides. Both sides share the processors of this machine.";
 
 /// The command line.
 #[expect(

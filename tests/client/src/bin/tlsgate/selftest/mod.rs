@@ -15,7 +15,8 @@ pub use report::Environment;
 #[cfg(windows)]
 pub use report::Observed;
 
-use anyhow::{Result, bail};
+use crate::exit::{Exit, Failure};
+use anyhow::Result;
 use cases::Case;
 use clap::Args;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ Examples:
   tlsgate selftest server-tls13 data-server    these cases only
   tlsgate selftest --list                      what there is
 
-Exit codes: 0 every case passed, 1 one did not, or the run could not be made, 2 wrong usage.";
+Exit codes: 0 every case passed, 1 one did not; the others are those of `tlsgate --help`.";
 
 /// The command line.
 #[derive(Debug, Args)]
@@ -58,7 +59,9 @@ pub struct Selftest {
 fn chosen(names: &[String]) -> Result<Vec<&'static Case>> {
     let unknown = |name: &&String| cases::ALL.iter().all(|case| case.name != **name);
     if let Some(name) = names.iter().find(unknown) {
-        bail!("there is no case {name}; `tlsgate selftest --list` tells which there are");
+        let message =
+            format!("there is no case {name}; `tlsgate selftest --list` tells which there are");
+        return Err(Failure::new(Exit::Usage, message).into());
     }
     let wanted = |case: &&Case| names.is_empty() || names.iter().any(|name| name == case.name);
     Ok(cases::ALL.iter().filter(wanted).collect())

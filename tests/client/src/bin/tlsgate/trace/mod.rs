@@ -13,7 +13,7 @@ const EXAMPLES: &str = "\
 Example:
   tlsgate trace --json > events.json     until Ctrl-C
 
-Exit codes: 0 ended by Ctrl-C, 1 no events can be had, 2 wrong usage.";
+Exit codes: 0 ended by Ctrl-C, 1 no events can be had, or no more.";
 
 /// The command line.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@
 //! its own until the session is stopped.
 
 use super::{Traced, decode};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::{ffi::c_void, io, mem, ptr, slice, sync::Arc, thread};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use windows_sys::{
@@ -110,8 +110,10 @@ impl Session {
         // thread below is done with it.
         let trace = unsafe { OpenTraceW(&raw mut source) };
         if trace.Value == INVALID {
-            return Err(io::Error::last_os_error())
-                .with_context(|| advice("read the trace session"));
+            return Err(failure(
+                "read the trace session",
+                io::Error::last_os_error(),
+            ));
         }
         Ok(thread::Builder::new()
             .name("events".into())
@@ -251,15 +253,19 @@ fn check(code: u32, what: &str) -> Result<()> {
     if code == ERROR_SUCCESS {
         return Ok(());
     }
-    Err(io::Error::from_raw_os_error(code.cast_signed())).with_context(|| advice(what))
+    Err(failure(
+        what,
+        io::Error::from_raw_os_error(code.cast_signed()),
+    ))
 }
 
-/// What could not be done, and what to do.
-fn advice(what: &str) -> String {
-    let cure = if crate::environment::wine().is_some() {
-        "Wine has no event tracing, run it on Windows"
-    } else {
-        "run it as an administrator, or as a member of the group Performance Log Users"
-    };
-    format!("cannot {what} ({cure})")
+/// What could not be done, why, and what to do.
+fn failure(what: &str, error: io::Error) -> anyhow::Error {
+    if crate::environment::wine().is_some() {
+        // Whatever Wine says is not the reason.
+        return anyhow!("cannot {what}: {error}; Wine has no event tracing, run it on Windows");
+    }
+    anyhow::Error::new(error).context(format!(
+        "cannot {what} (run it as an administrator, or as a member of the group Performance Log Users)"
+    ))
 }

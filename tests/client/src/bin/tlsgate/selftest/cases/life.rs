@@ -31,11 +31,13 @@ pub async fn cancelled(site: &Site) -> Result<String> {
         let start = Start::New(NewSession::of(credential));
         drop(handle.driver.accept(start, &hello));
     }
-    // A leg that was done before it was cancelled leaves a session that nobody has heard of; such
-    // go with their handle.
+    // What was done before it could be cancelled, the library undoes.
     handle
         .settle("cancelled legs", |now| {
-            now.in_flight_live == 0 && now.waiting_live == 0 && now.orphans_live == 0
+            now.sessions_live <= before.sessions_live
+                && now.in_flight_live == 0
+                && now.waiting_live == 0
+                && now.orphans_live == 0
         })
         .await?;
     let cancelled = handle.statistics().await?.cancelled - before.cancelled;
