@@ -5,7 +5,13 @@ use crate::layout::Layout;
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Where tests are.
-const FOLDERS: [&str; 3] = ["driver", "tests/e2e", "tests/lab"];
+const FOLDERS: [&str; 5] = [
+    "driver",
+    "tests/client",
+    "tests/e2e",
+    "tests/lab",
+    "tests/xtask",
+];
 
 /// The names of the tests in the Rust sources below a folder.
 pub fn tests_in(folder: &Path) -> BTreeSet<String> {
@@ -33,7 +39,11 @@ fn tests_of(text: &str, names: &mut BTreeSet<String>) {
     for line in text.lines().map(str::trim) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
-        } else if let Some(rest) = line.strip_prefix("fn ") {
+        } else if let Some(rest) = line
+            .strip_prefix("async ")
+            .unwrap_or(line)
+            .strip_prefix("fn ")
+        {
             if is_test && let Some(name) = rest.split('(').next() {
                 names.insert(name.to_owned());
             }
