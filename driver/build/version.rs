@@ -2,7 +2,7 @@
 //! debugger's `lmv` show.
 //!
 //! Made here because a resource compiler is another one on each host. The layouts are those of "Resource
-//! File Formats", "VS_VERSIONINFO" and "VS_FIXEDFILEINFO" in Microsoft's documentation of menus and other
+//! File Formats", `VS_VERSIONINFO` and `VS_FIXEDFILEINFO` in Microsoft's documentation of menus and other
 //! resources.
 
 /// What there is to tell.
@@ -68,23 +68,23 @@ fn version_info(version: &Version<'_>) -> Vec<u8> {
     ];
     let strings = strings.map(|(name, value)| {
         let value: Vec<u16> = value.encode_utf16().chain([0]).collect();
-        block(name, Value::Text(&value), &[])
+        block(name, &Value::Text(&value), &[])
     });
     let table = block(
         &format!("{LANGUAGE:04x}{CODE_PAGE:04x}"),
-        Value::Text(&[]),
+        &Value::Text(&[]),
         &strings,
     );
     let translation = [LANGUAGE.to_le_bytes(), CODE_PAGE.to_le_bytes()].concat();
     block(
         "VS_VERSION_INFO",
-        Value::Binary(&fixed_info(version.number)),
+        &Value::Binary(&fixed_info(version.number)),
         &[
-            block("StringFileInfo", Value::Text(&[]), &[table]),
+            block("StringFileInfo", &Value::Text(&[]), &[table]),
             block(
                 "VarFileInfo",
-                Value::Text(&[]),
-                &[block("Translation", Value::Binary(&translation), &[])],
+                &Value::Text(&[]),
+                &[block("Translation", &Value::Binary(&translation), &[])],
             ),
         ],
     )
@@ -121,8 +121,8 @@ enum Value<'a> {
 }
 
 /// One of the nested structures that a version resource is of: lengths, kind, key, value, children.
-fn block(key: &str, value: Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
-    let (count, kind, value) = match value {
+fn block(key: &str, value: &Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
+    let (count, kind, value) = match *value {
         Value::Binary(bytes) => (bytes.len(), 0, bytes.to_vec()),
         Value::Text(text) => {
             let bytes = text.iter().flat_map(|unit| unit.to_le_bytes());

@@ -21,6 +21,18 @@ const SERVICE_NAME: &str = "TlsGate";
 /// The name that test certificates are for.
 const NAME: &str = "localhost";
 
+/// How the kernel SSPI stand-in behaves in this run until a test says otherwise.
+///
+/// # Errors
+///
+/// There is no variant of that name.
+pub fn variant() -> Result<Switches> {
+    env::var(VARIANT).map_or_else(
+        |_| Ok(Switches::default()),
+        |name| Switches::named(&name).with_context(|| format!("no variant {name}")),
+    )
+}
+
 /// A machine with the driver running.
 #[derive(Debug)]
 pub struct Lab {
@@ -85,8 +97,7 @@ impl Lab {
 
     /// Has the stand-ins behave as a variant says.
     fn vary(&self, name: &str) -> Result<()> {
-        let switches = Switches::named(name).with_context(|| format!("no variant {name}"))?;
-        self.ask_ksecdd(&Question::Set(switches))?;
+        self.ask_ksecdd(&Question::Set(variant()?))?;
         let framework = kmdf::Switches::of_round(name);
         kmdf::set(&mut self.machine.remote(kmdf::MODULE)?, &framework)
     }

@@ -6,6 +6,6 @@ mod lab;
 mod peer;
 mod server;
 
-pub use lab::{Lab, PROGRAM};
+pub use lab::{Lab, PROGRAM, variant};
 pub use peer::{curl, openssl_client};
 pub use server::Server;
