@@ -30,6 +30,16 @@ fn proof(layout: &Layout, command: &Command) -> Result<Proof, String> {
                 _ => Err(error.to_string()),
             }),
         ["cargo", "test", ..] => cargo_test(layout, &words[2..]),
+        [
+            "cargo",
+            "run",
+            "-p",
+            "tlsgate-client",
+            "--example",
+            name,
+            ..,
+        ] => example(layout, name),
+        ["curl", ..] if command.section == IN_A_PROGRAM => Ok(EXAMPLES),
         ["cargo", "fmt", "--all"] => Ok(Proof::PartOfTest("[\"--all\", \"--check\"]")),
         ["cargo", "doc", ..] => Ok(Proof::PartOfTest("\"doc\"")),
         ["cargo", "make", ..] => make(layout, words.get(2).unwrap_or(&"default")),
@@ -49,6 +59,10 @@ fn proof(layout: &Layout, command: &Command) -> Result<Proof, String> {
 
 /// The section of the README whose commands are run in the lab.
 const ON_THE_MACHINE: &str = "On the machine";
+
+/// The section of the README that runs the library's examples, and what does so in the lab.
+const IN_A_PROGRAM: &str = "In a program";
+const EXAMPLES: Proof = Proof::Test("the_examples_do_what_they_say");
 
 /// What someone with a Windows machine follows.
 const FOR_WINDOWS: [&str; 2] = ["inf/GUIDE.md", "tests/taef/README.md"];
@@ -108,6 +122,16 @@ fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
         }
         _ => Ok(Proof::PartOfTest("host_tests")),
     }
+}
+
+/// An example that the lab runs.
+fn example(layout: &Layout, name: &str) -> Result<Proof, String> {
+    let tests = layout.root().join("tests/e2e/tests/library/examples.rs");
+    let tests = fs::read_to_string(tests).map_err(|error| error.to_string())?;
+    let is_run = tests.contains(&format!("\"{name}\""));
+    is_run
+        .then_some(EXAMPLES)
+        .ok_or_else(|| format!("the lab does not run the example {name}"))
 }
 
 /// `cargo make`: its tasks exist, and those for Linux are commands of ours.
