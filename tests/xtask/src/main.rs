@@ -10,6 +10,7 @@ mod inf;
 mod layout;
 mod libraries;
 mod manifests;
+mod mutants;
 mod process;
 mod readme;
 mod setup;
@@ -56,7 +57,12 @@ enum Verb {
         hold: bool,
     },
     /// Run every check and test.
-    Test,
+    Test {
+        /// Instead, remove one guard of the driver after the other and see the test fail that proves it
+        /// (an hour): all of tests/mutants, or those with these numbers or words in their row.
+        #[arg(long, num_args = 0.., value_name = "ROW")]
+        mutants: Option<Vec<String>>,
+    },
     /// Run the end-to-end tests under every setting of what Windows leaves open (forty minutes).
     Variants {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
@@ -101,9 +107,12 @@ fn run(verb: &Verb) -> Result<()> {
             steps.step("check the packaged driver", |_| image::package(&layout))?;
         }
         Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
-        Verb::Test => {
+        Verb::Test { mutants } => {
             let tools = Tools::ready(&layout, &steps)?;
-            test::all(&layout, &tools, &steps)?;
+            match mutants {
+                Some(wanted) => mutants::run(&layout, &tools, &steps, wanted)?,
+                None => test::all(&layout, &tools, &steps)?,
+            }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
         Verb::Doctor => return doctor::report(&layout),
