@@ -170,6 +170,11 @@ impl<'a> Scratch<'a> {
             .arg(cargo.get_program())
             .args(cargo.get_args())
             .args(["--", "--exact", name])
+            .envs(
+                cargo
+                    .get_envs()
+                    .filter_map(|(name, value)| Some((name, value?))),
+            )
             .current_dir(self.layout.root())
             .stdin(Stdio::null());
         let output = command.output().context("timeout cannot be run")?;
@@ -193,9 +198,12 @@ impl<'a> Scratch<'a> {
         } else {
             cargo.args(["--test", target]);
         }
-        // Exploring every interleaving is slow work for an unoptimised build.
+        // Exploring every interleaving is slow work for an unoptimised build; so is optimising the whole of
+        // it for one test.
         if package != END_TO_END {
-            cargo.arg("--release");
+            cargo
+                .arg("--release")
+                .env("CARGO_PROFILE_RELEASE_LTO", "off");
         }
         cargo
     }
