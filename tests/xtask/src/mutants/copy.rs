@@ -27,6 +27,9 @@ const SKIPPED: [&str; 2] = ["target", ".git"];
 /// Seconds after which a test that has not ended is killed: many times what the longest takes.
 const LIMIT: &str = "900";
 
+/// Characters of what a test said that are kept.
+const MOST_SAID: usize = 200;
+
 /// How `timeout` says that it has killed what it ran.
 const TIMED_OUT: i32 = 124;
 
@@ -175,6 +178,7 @@ impl<'a> Scratch<'a> {
                     .get_envs()
                     .filter_map(|(name, value)| Some((name, value?))),
             )
+            .env("RUST_BACKTRACE", "0")
             .current_dir(self.layout.root())
             .stdin(Stdio::null());
         let output = command.output().context("timeout cannot be run")?;
@@ -209,19 +213,20 @@ impl<'a> Scratch<'a> {
     }
 }
 
-/// Why a test failed, in a line: the rule that was broken, or else what it said first.
+/// Why a test failed, in a line: the rule that was broken, or else the innermost error, which is what a
+/// program said that ended badly.
 fn said(text: &str) -> String {
-    let lines = || text.lines().map(str::trim);
-    let line = lines()
-        .find(|line| line.starts_with("STOP "))
-        .or_else(|| lines().find_map(|line| line.strip_prefix("Error: ")))
-        .or_else(|| {
-            lines()
-                .skip_while(|line| !line.contains("panicked at"))
-                .nth(1)
-        })
-        .or_else(|| lines().rfind(|line| !line.is_empty()));
-    line.unwrap_or("nothing").chars().take(200).collect()
+    let text = text
+        .rsplit_once("\nfailures:\n")
+        .map_or(text, |(before, _)| before);
+    let stop = text.lines().find(|line| line.trim().starts_with("STOP "));
+    let behind = |mark| Some(text.rsplit_once(mark)?.1);
+    let said = stop
+        .or_else(|| behind("Error: "))
+        .or_else(|| behind("panicked at "))
+        .unwrap_or(text);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    words.join(" ").chars().take(MOST_SAID).collect()
 }
 
 /// Makes `to` hold the same files as `from`. What is the same already is not written: a newer time stamp
@@ -297,10 +302,12 @@ mod tests {
     fn a_broken_rule_says_more_than_the_error() {
         let text = "\nError: it ended\n\nCaused by:\n  STOP irql: too high\n";
         assert_eq!(said(text), "STOP irql: too high");
-        assert_eq!(said("running 1 test\nError: late\n"), "late");
+        let text =
+            "\nError: the probe\n\nCaused by:\n  outError: late\n  by far\n\nfailures:\n  x\n";
+        assert_eq!(said(text), "late by far");
         assert_eq!(
-            said("thread 'x' panicked at a.rs:1:2:\nleft is not right\n"),
-            "left is not right"
+            said("thread 'x' panicked at a.rs:1:2:\nleft\n"),
+            "a.rs:1:2: left"
         );
     }
 }
