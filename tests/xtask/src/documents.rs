@@ -74,8 +74,8 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Build { .. } => Proof::PartOfTest("build::all(layout, tools, steps)"),
         Verb::Package => Proof::PartOfTest("the packaged driver"),
         Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
-        Verb::Test => Proof::PartOfTest("pub fn all"),
-        Verb::Variants { .. } => Proof::TooLong,
+        Verb::Test { mutants: None } => Proof::PartOfTest("pub fn all"),
+        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } => Proof::TooLong,
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }

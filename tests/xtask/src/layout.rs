@@ -29,6 +29,13 @@ impl Layout {
         Ok(Self { root })
     }
 
+    /// The copy of the sources in which `mutants` changes them, with a `target` of its own.
+    pub fn of_copy(&self) -> Self {
+        Self {
+            root: self.target("mutants"),
+        }
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -13,6 +13,7 @@ mod layout;
 mod libraries;
 mod makefiles;
 mod manifests;
+mod mutants;
 mod package;
 mod process;
 mod readme;
@@ -63,7 +64,12 @@ enum Verb {
         hold: bool,
     },
     /// Run every check and test.
-    Test,
+    Test {
+        /// Instead, remove one guard of the driver after the other and see the test fail that proves it
+        /// (an hour): all of tests/mutants, or those with these numbers or words in their row.
+        #[arg(long, num_args = 0.., value_name = "ROW")]
+        mutants: Option<Vec<String>>,
+    },
     /// Run the end-to-end tests under every setting of what Windows leaves open (forty minutes).
     Variants {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
@@ -109,9 +115,12 @@ fn run(verb: &Verb) -> Result<()> {
             package::make(&layout, &steps)?;
         }
         Verb::Demo { hold } => demo::run(&layout, &steps, *hold)?,
-        Verb::Test => {
+        Verb::Test { mutants } => {
             let tools = Tools::ready(&layout, &steps)?;
-            test::all(&layout, &tools, &steps)?;
+            match mutants {
+                Some(wanted) => mutants::run(&layout, &tools, &steps, wanted)?,
+                None => test::all(&layout, &tools, &steps)?,
+            }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
         Verb::Doctor => return doctor::report(&layout),
