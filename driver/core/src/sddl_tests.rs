@@ -75,6 +75,8 @@ fn each_fault_is_named_with_its_place() {
     let longer = format!("D:P(A;;{};;;BA)", "GA".repeat(250));
     assert_eq!(fault(&longer), (512, What::TooLong));
     assert_eq!(check(&longer.replacen("GA", "", 1)), Ok(()), "511 units");
+    let longest = format!("D:P(A;;{};;;S-1-5-21-1-2-3-1000)", "GA".repeat(241));
+    assert_eq!((longest.len(), check(&longest)), (512, Ok(())));
 }
 
 #[test]
