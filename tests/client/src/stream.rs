@@ -33,7 +33,8 @@ const MOST_WAITING: usize = 128 * 1024;
 ///
 /// A write is taken into as many records as it needs, up to 64 KiB a time, and counts as written when
 /// the records are being made; flush to know that they are on their way, as with any buffered
-/// writer. A vectored write is one of all its parts. After a shutdown, which says close_notify and
+/// writer. Records that cannot be made are an error of the next write, flush or shutdown, and nothing is
+/// written any more, close_notify included. A vectored write is one of all its parts. After a shutdown, which says close_notify and
 /// ends this half, a write is refused with [`io::ErrorKind::BrokenPipe`], and reads go on. A read ends
 /// with 0 bytes when the peer has said close_notify; where the stream below ends without, that is
 /// [`Error::Cut`]. Dropping the stream closes the session.
@@ -58,20 +59,24 @@ pub struct TlsStream<S> {
     ciphertext: Vec<u8>,
     /// Data that has been unsealed and not been read yet.
     plaintext: Buffer,
+    /// SEAL, or SHUTDOWN while [`Writing::Closing`].
     sealing: Option<Pending<Record>>,
-    closing: Closing,
+    writing: Writing,
     /// Records and tokens that the stream has not taken yet.
     outgoing: Buffer,
     wakers: Arc<Wakers>,
 }
 
-/// Whether close_notify has been said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Closing {
-    NotYet,
-    /// Its record is being made.
-    Saying,
-    Said,
+/// What the writing half is about.
+enum Writing {
+    Open,
+    /// close_notify is being made.
+    Closing,
+    /// close_notify has been said, or cannot be.
+    Closed,
+    /// Data that counts as written could not be sealed: the peer must not take what came before for all.
+    /// The writer is told why, once.
+    Failed(Option<Error>),
 }
 
 /// What the reading half is about.
@@ -108,7 +113,7 @@ impl<S> TlsStream<S> {
             ciphertext,
             plaintext: Buffer::default(),
             sealing: None,
-            closing: Closing::NotYet,
+            writing: Writing::Open,
             outgoing: Buffer::default(),
             wakers: Arc::default(),
         }
@@ -176,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
                 Reading::Idle => match whole_records(&self.ciphertext) {
                     0 => ready!(self.poll_ciphertext(cx))?,
                     length => {
-                        ready!(self.poll_seal(cx))?;
+                        ready!(self.poll_seal(cx));
                         let records = &self.ciphertext[..length];
                         let unsealing = self.session.unseal(records);
                         self.reading = Reading::Unsealing(unsealing);
@@ -259,7 +264,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
     /// Moves a post-handshake leg; ready when there is none.
     fn poll_leg(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if let Reading::BeforeLeg(length) = self.reading {
-            ready!(self.poll_seal(cx))?;
+            ready!(self.poll_seal(cx));
             if self.outgoing.rest().len() > MOST_WAITING {
                 ready!(self.poll_outgoing(cx))?;
             }
@@ -275,7 +280,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         self.reading = Reading::Idle;
         let leg = leg?;
         self.use_up(leg.consumed);
-        self.outgoing.append(&leg.token);
+        let is_closed = matches!(self.writing, Writing::Closed);
+        if !is_closed {
+            self.outgoing.append(&leg.token);
+        }
         self.reading = match (leg.state, leg.status) {
             (state::FAILED, status) => Reading::Failed(status),
             (_, SecurityStatus::SEC_E_OK) => Reading::Idle,
@@ -285,6 +293,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
             }
             _ => Reading::LegNeedsMore,
         };
+        if is_closed {
+            // Nothing is said behind close_notify (RFC 8446, section 6.1).
+            return Poll::Ready(Ok(()));
+        }
         // The answer need not wait for the next write.
         match self.poll_outgoing(cx) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -292,48 +304,53 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         }
     }
 
-    /// Waits for the records that are being made; ready when there are none.
-    fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits for the records that are being made; ready when there are none. Whichever half asks: what
+    /// has gone wrong is left for the writer.
+    fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(reply) = &mut self.sealing else {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         };
         let record = ready!(reply.as_mut().poll(cx));
         self.sealing = None;
-        let record = record?;
-        self.outgoing.append(&record.bytes);
-        match record.outcome {
-            RecordOutcome::Data => Poll::Ready(Ok(())),
-            _ => Poll::Ready(Err(Error::Record {
+        let made = record.and_then(|record| match record.outcome {
+            RecordOutcome::Data => Ok(record.bytes),
+            _ => Err(Error::Record {
                 ioctl: Ioctl::Seal,
                 status: record.status,
+            }),
+        });
+        let is_closing = matches!(self.writing, Writing::Closing);
+        if is_closing {
+            self.writing = Writing::Closed;
+        }
+        match made {
+            Ok(bytes) => self.outgoing.append(&bytes),
+            // A session that has failed, or a Windows that makes no close_notify, closes without.
+            Err(_) if is_closing => {}
+            Err(error) => self.writing = Writing::Failed(Some(error)),
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether everything that counts as written can be sent.
+    fn check_written(&mut self) -> io::Result<()> {
+        match &mut self.writing {
+            Writing::Failed(error) => {
+                let error = error.take();
+                Err(error.map_or_else(|| io::ErrorKind::BrokenPipe.into(), Into::into))
             }
-            .into())),
+            _ => Ok(()),
         }
     }
 
     /// Says close_notify, once, when everything else has been said.
     fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.closing == Closing::NotYet {
+        if matches!(self.writing, Writing::Open | Writing::Failed(_)) {
             ready!(self.poll_writable(cx))?;
             self.sealing = Some(self.session.shutdown());
-            self.closing = Closing::Saying;
+            self.writing = Writing::Closing;
         }
-        if self.closing == Closing::Saying
-            && let Some(reply) = &mut self.sealing
-        {
-            let record = ready!(reply.as_mut().poll(cx));
-            self.sealing = None;
-            // A session that has failed, or a Windows that makes no such record, closes without.
-            if let Ok(Record {
-                outcome: RecordOutcome::Data,
-                bytes,
-                ..
-            }) = record
-            {
-                self.outgoing.append(&bytes);
-            }
-        }
-        self.closing = Closing::Said;
+        ready!(self.poll_seal(cx));
         self.poll_outgoing(cx)
     }
 
@@ -344,7 +361,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Everything that must be over before new records may be begun.
     fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_seal(cx))?;
+        ready!(self.poll_seal(cx));
+        self.check_written()?;
         ready!(self.poll_unseal(cx))?;
         while matches!(self.reading, Reading::BeforeLeg(_) | Reading::InLeg(_)) {
             ready!(self.poll_leg(cx))?;
@@ -388,7 +406,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         if length == 0 {
             return Poll::Ready(Ok(0));
         }
-        if self.closing != Closing::NotYet {
+        if matches!(self.writing, Writing::Closing | Writing::Closed) {
             // The peer would ignore it (RFC 8446, section 6.1).
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -405,8 +423,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let waker = self.wakers.register(Half::Write, cx.waker());
         let mut cx = Context::from_waker(&waker);
-        ready!(self.poll_seal(&mut cx))?;
+        ready!(self.poll_seal(&mut cx));
         ready!(self.poll_outgoing(&mut cx))?;
+        self.check_written()?;
         Pin::new(&mut self.stream).poll_flush(&mut cx)
     }
 

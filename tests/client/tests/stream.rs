@@ -131,6 +131,70 @@ async fn nothing_is_written_behind_close_notify() {
     assert_eq!(&heard, b"heard");
 }
 
+/// Whichever half hears of it: the peer must not take the beginning for the whole.
+#[tokio::test]
+async fn what_cannot_be_sealed_is_the_writer_s_error_and_no_clean_end() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, server) = connect(&lab, 4096).await;
+    let (mut reader, mut writer) = split(server);
+    client.write_all(b"heard").await.unwrap();
+    client.flush().await.unwrap();
+    lab.fake.refuse_next();
+    writer.write_all(b"lost").await.unwrap();
+    let mut heard = [0; 5];
+    reader.read_exact(&mut heard).await.unwrap();
+    assert_eq!(&heard, b"heard");
+    let error = writer.flush().await.unwrap_err();
+    let ours = tlsgate::Error::of(&error);
+    assert!(
+        matches!(ours, Some(tlsgate::Error::Refused { .. })),
+        "{error}"
+    );
+    for _ in 0..2 {
+        assert!(writer.write_all(b"more").await.is_err());
+        assert!(writer.shutdown().await.is_err());
+    }
+    drop((reader, writer));
+    let cut = client.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(cut.kind(), ErrorKind::UnexpectedEof);
+}
+
+/// Where there is no close_notify, what the peer still says is heard.
+#[tokio::test]
+async fn without_close_notify_the_other_half_goes_on() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, server) = connect(&lab, 4096).await;
+    let (mut reader, mut writer) = split(server);
+    client.write_all(b"heard").await.unwrap();
+    client.flush().await.unwrap();
+    lab.fake.refuse_next();
+    let mut heard = [0; 5];
+    // The reader is polled while SHUTDOWN is on its way, and may find the reply to it.
+    let (ended, read) = tokio::join!(biased; writer.shutdown(), reader.read_exact(&mut heard));
+    ended.unwrap();
+    read.unwrap();
+    assert_eq!(&heard, b"heard");
+    writer.shutdown().await.expect("it has ended");
+}
+
+/// What answers a post-handshake message would be sent where nothing may follow.
+#[tokio::test]
+async fn nothing_is_answered_behind_close_notify() {
+    let lab = Lab::new(&TLS13).await;
+    let (mut client, mut server) = connect(&lab, 4096).await;
+    server.shutdown().await.unwrap();
+    lab.fake.insert_post_handshake(1);
+    for part in [b"heard", b"again"] {
+        client.write_all(part).await.unwrap();
+        client.flush().await.unwrap();
+        let mut heard = [0; 5];
+        // The stream below takes nothing any more: an answer would make it fail.
+        server.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, part);
+    }
+    assert_eq!(lab.fake.post_handshake_legs(), 1);
+}
+
 #[tokio::test]
 async fn a_record_that_was_tampered_with_fails_with_its_status() {
     let lab = Lab::new(&TLS13).await;

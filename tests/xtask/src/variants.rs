@@ -15,7 +15,7 @@ use crate::{
 
 /// Under "without" the stand-in lacks session tickets, alerts as out-of-band data, and check results: tests
 /// of these have nothing to test, and some peers and programs take an end without close_notify for a failure.
-const NEEDS_FEATURES: [&str; 13] = [
+const NEEDS_FEATURES: [&str; 16] = [
     "clients_resume_unless_the_server_does_not",
     "the_driver_s_client_and_server_talk_to_each_other",
     "a_client_s_chain_is_told_as_it_was_sent",
@@ -29,6 +29,9 @@ const NEEDS_FEATURES: [&str; 13] = [
     "python_hears_much_and_ends_clean",
     "a_program_in_c_shakes_hands",
     "the_whole_selftest_passes_and_leaves_nothing",
+    "what_does_not_pass_is_reported_and_what_is_measured_is_sane",
+    "the_examples_do_what_they_say",
+    "a_connection_s_chain_and_session_are_told",
 ];
 
 /// Names the variant to the tests' machine.

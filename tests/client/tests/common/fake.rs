@@ -47,6 +47,8 @@ struct State {
     post_handshake: usize,
     /// Post-handshake legs that were made.
     post_handshake_legs: usize,
+    /// The next SEAL, or SHUTDOWN, is refused.
+    refuses: bool,
     /// Calls so far.
     seals: usize,
     unseals: usize,
@@ -91,6 +93,11 @@ impl Fake {
         self.state().post_handshake_legs
     }
 
+    /// Has the next SEAL, or SHUTDOWN, refused as it is without memory; nothing else is changed.
+    pub fn refuse_next(&self) {
+        self.state().refuses = true;
+    }
+
     /// How many SEALs and UNSEALs there were.
     pub fn record_calls(&self) -> (usize, usize) {
         let state = self.state();
@@ -105,6 +112,11 @@ impl Fake {
         let (ioctl, request) = Request::decode(code, input, room).map_err(DecodeError::ntstatus)?;
         let mut state = self.state();
         let behind = input.get(size_of::<RecordRequest>()..).unwrap_or_default();
+        if matches!(request, Request::Seal(_) | Request::Shutdown(_))
+            && std::mem::take(&mut state.refuses)
+        {
+            return Err(NtStatus::STATUS_INSUFFICIENT_RESOURCES);
+        }
         let answer = match request {
             Request::Acquire(acquire) => AcquireReply {
                 head: ReplyHead::new(SecurityStatus::SEC_E_OK),
