@@ -12,7 +12,7 @@ Server 2022, x64, with test signing on and Secure Boot off.
 .PARAMETER Package
 A package with a catalogue, as `cargo make` makes it: the folder that holds tlsgate.inf, tlsgate.sys,
 tlsgate.cat and the test certificate. pnputil installs it. Without this, the tlsgate.sys beside this
-script is installed.
+script is installed. Exit code 3010: Windows wants a restart; after it, start the service TlsGate.
 
 .PARAMETER Force
 Asks nothing: for machines that nobody sits at.
@@ -71,8 +71,12 @@ foreach ($store in 'Root', 'TrustedPublisher') {
 if ($Package) {
     if ($PSCmdlet.ShouldProcess("$folder\tlsgate.inf", 'pnputil /add-driver /install')) {
         & pnputil.exe /add-driver (Join-Path $folder 'tlsgate.inf') /install
-        # 259: it was installed already.
-        if ($LASTEXITCODE -notin 0, 259) { throw "pnputil failed: $LASTEXITCODE" }
+        # 259: it was installed already. 3010: done, after a restart.
+        if ($LASTEXITCODE -notin 0, 259, 3010) { throw "pnputil failed: $LASTEXITCODE" }
+        if ($LASTEXITCODE -eq 3010) {
+            Write-Warning 'Installed, but Windows wants a restart: restart, then run `Start-Service TlsGate`.'
+            exit 3010
+        }
         Start-Service -Name TlsGate
     }
 }
