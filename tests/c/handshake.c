@@ -61,9 +61,8 @@ static uint64_t acquire_credential(const char *thumbprint)
     acquire.request.certificate_count = 1;
     acquire.certificate.store_scope = TLSGATE_STORE_SCOPE_MACHINE;
     for (size_t i = 0; i < sizeof acquire.certificate.thumbprint; i++) {
-        unsigned byte;
-        if (sscanf(thumbprint + 2 * i, "%2x", &byte) != 1)
-            fail("a thumbprint has 40 hexadecimal digits", 0);
+        const char digits[] = { thumbprint[2 * i], thumbprint[2 * i + 1], '\0' };
+        unsigned long byte = strtoul(digits, NULL, 16);
         acquire.certificate.thumbprint[i] = (uint8_t)byte;
     }
     tlsgate_acquire_reply reply;
@@ -74,8 +73,8 @@ static uint64_t acquire_credential(const char *thumbprint)
     return reply.credential;
 }
 
-/* Shakes hands and gives the session. */
-static uint64_t shake_hands(SOCKET socket, uint64_t credential)
+/* Shakes hands and gives the session. So many bytes of leg.stream are left then: they are for UNSEAL. */
+static uint64_t shake_hands(SOCKET socket, uint64_t credential, uint32_t *left)
 {
     uint32_t have = 0; /* bytes of stream that no leg has used up */
     leg.request.head.version = TLSGATE_ABI_VERSION;
@@ -98,8 +97,10 @@ static uint64_t shake_hands(SOCKET socket, uint64_t credential)
             send_all(socket, leg_reply.token, reply->produced);
             have -= reply->consumed;
             memmove(leg.stream, leg.stream + reply->consumed, have);
-            if (reply->state == TLSGATE_STATE_ESTABLISHED)
-                return reply->session; /* what is left in leg.stream is for UNSEAL */
+            if (reply->state == TLSGATE_STATE_ESTABLISHED) {
+                *left = have;
+                return reply->session;
+            }
             if (reply->head.status < 0 && reply->head.status != SEC_E_INCOMPLETE_MESSAGE)
                 fail("no handshake", (unsigned long)reply->head.status);
         } while (leg_reply.reply.consumed > 0 && have > 0);
@@ -118,6 +119,19 @@ static void say_the_line(SOCKET socket, uint64_t session)
     send_all(socket, record.records, record.reply.produced);
 }
 
+/* close_notify, where this Windows makes one and SHUTDOWN is not switched off; else the connection ends without. */
+static void say_goodbye(SOCKET socket, const tlsgate_session_request *about)
+{
+    DWORD length;
+    if (!DeviceIoControl(device, TLSGATE_IOCTL_SHUTDOWN, (void *)about, sizeof *about, &record, sizeof record,
+                         &length, NULL)) {
+        if (GetLastError() != ERROR_NOT_SUPPORTED)
+            fail("SHUTDOWN", GetLastError());
+    } else if (record.reply.outcome == TLSGATE_OUTCOME_DATA) {
+        send_all(socket, record.records, record.reply.produced);
+    }
+}
+
 static SOCKET next_client(unsigned short port)
 {
     WSADATA data;
@@ -132,13 +146,18 @@ static SOCKET next_client(unsigned short port)
         fail("listen", (unsigned long)WSAGetLastError());
     printf("listening on 127.0.0.1:%u\n", ntohs(address.sin_port));
     fflush(stdout);
-    return accept(listener, NULL, NULL);
+    SOCKET client = accept(listener, NULL, NULL);
+    if (client == INVALID_SOCKET)
+        fail("accept", (unsigned long)WSAGetLastError());
+    return client;
 }
 
 int main(int count, char **arguments)
 {
-    if (count != 3 || strlen(arguments[1]) != 40)
+    if (count != 3)
         fail("usage: handshake THUMBPRINT PORT", 0);
+    if (strlen(arguments[1]) != 40 || strspn(arguments[1], "0123456789abcdefABCDEF") != 40)
+        fail("a thumbprint has 40 hexadecimal digits", 0);
     device = CreateFileA(TLSGATE_DEVICE_PATH, GENERIC_READ | GENERIC_WRITE, 0, NULL, OPEN_EXISTING, 0, NULL);
     if (device == INVALID_HANDLE_VALUE)
         fail(TLSGATE_DEVICE_PATH, GetLastError());
@@ -150,17 +169,19 @@ int main(int count, char **arguments)
 
     uint64_t credential = acquire_credential(arguments[1]);
     SOCKET socket = next_client((unsigned short)atoi(arguments[2]));
-    uint64_t session = shake_hands(socket, credential);
+    uint32_t left;
+    uint64_t session = shake_hands(socket, credential, &left);
     tlsgate_session_request about = { .head = head, .session = session };
     tlsgate_session_reply facts;
     call("QUERY_SESSION", TLSGATE_IOCTL_QUERY_SESSION, &about, sizeof about, &facts, sizeof facts);
+    if (facts.head.status < 0)
+        fail("QUERY_SESSION", (unsigned long)facts.head.status);
     printf("protocol %#x, cipher suite %#06x\n", facts.protocol, facts.cipher_suite);
     say_the_line(socket, session);
 
-    /* close_notify, where this Windows makes one; else the connection ends without. */
-    call("SHUTDOWN", TLSGATE_IOCTL_SHUTDOWN, &about, sizeof about, &record, sizeof record);
-    if (record.reply.outcome == TLSGATE_OUTCOME_DATA)
-        send_all(socket, record.records, record.reply.produced);
+    say_goodbye(socket, &about);
+    /* What the client says does not matter here. A server that wants it gives UNSEAL what is left first. */
+    (void)left;
     /* The client's end is waited for, so that no reset overtakes the last record. */
     shutdown(socket, SD_SEND);
     while (recv(socket, (char *)leg.stream, sizeof leg.stream, 0) > 0)

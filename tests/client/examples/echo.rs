@@ -11,6 +11,7 @@ use tlsgate::{
 use tokio::{
     io::{AsyncWriteExt, copy, split},
     net::TcpStream,
+    time::timeout,
 };
 
 #[derive(Parser)]
@@ -36,7 +37,8 @@ async fn main() -> Result<()> {
 }
 
 async fn echo(acceptor: TlsAcceptor, socket: TcpStream) -> Result<()> {
-    let (mut reading, mut writing) = split(acceptor.accept(socket).await?);
+    let (mut reading, mut writing) =
+        split(timeout(common::PATIENCE, acceptor.accept(socket)).await??);
     copy(&mut reading, &mut writing).await?;
     // The client has said all; so has this side.
     Ok(writing.shutdown().await?)

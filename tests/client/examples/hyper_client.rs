@@ -11,11 +11,14 @@ use hyper::{
     client::conn::{http1, http2},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tlsgate::{
     ClientConfig, Credential, CredentialOptions, Driver, TlsConnector, pki_types::ServerName,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+
+/// How long a handshake may take, with the wait for a server that says nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(Parser)]
 struct Options {
@@ -42,7 +45,7 @@ async fn main() -> Result<()> {
 
     let socket = TcpStream::connect(&options.server).await?;
     let domain = ServerName::try_from(name)?.to_owned();
-    let stream = connector.connect(domain, socket).await?;
+    let stream = timeout(PATIENCE, connector.connect(domain, socket)).await??;
     let (_, connection) = stream.get_ref();
     let is_http2 = connection.alpn_protocol() == Some(b"h2");
     eprintln!("{}, {}", connection.protocol_name(), connection.alpn_name());

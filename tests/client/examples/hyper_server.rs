@@ -18,7 +18,7 @@ use std::{convert::Infallible, sync::Arc};
 use tlsgate::{
     Certificate, Credential, CredentialOptions, Driver, ServerConfig, Thumbprint, TlsAcceptor,
 };
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 #[derive(Parser)]
 struct Options {
@@ -45,7 +45,7 @@ async fn main() -> Result<()> {
 }
 
 async fn serve(acceptor: TlsAcceptor, socket: TcpStream) -> Result<()> {
-    let stream = acceptor.accept(socket).await?;
+    let stream = timeout(common::PATIENCE, acceptor.accept(socket)).await??;
     let (_, connection) = stream.get_ref();
     let version = connection.protocol_name();
     let is_http2 = connection.alpn_protocol() == Some(b"h2");

@@ -14,6 +14,7 @@ use tlsgate::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::timeout,
 };
 
 #[derive(Parser)]
@@ -60,7 +61,7 @@ async fn main() -> Result<()> {
 }
 
 async fn greet(acceptor: TlsAcceptor, socket: TcpStream) -> Result<()> {
-    let mut stream = acceptor.accept(socket).await?;
+    let mut stream = timeout(common::PATIENCE, acceptor.accept(socket)).await??;
     let certificates = stream.connection().peer_certificates();
     let own = certificates
         .and_then(<[_]>::first)
@@ -74,7 +75,7 @@ async fn connect(connector: &TlsConnector, server: &str) -> Result<()> {
     let (host, _) = server.rsplit_once(':').context("it is HOST:PORT")?;
     let domain = ServerName::try_from(host)?.to_owned();
     let socket = TcpStream::connect(server).await?;
-    let mut stream = connector.connect(domain, socket).await?;
+    let mut stream = timeout(common::PATIENCE, connector.connect(domain, socket)).await??;
     let mut greeting = String::new();
     stream.read_to_string(&mut greeting).await?;
     print!("{greeting}");

@@ -11,7 +11,7 @@ use tlsgate::{
     Certificate, Credential, CredentialOptions, Driver, ServerConfig, Thumbprint, TlsAcceptor,
     server::ResolvesServerCertUsingSni,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 #[derive(Parser)]
 struct Options {
@@ -55,7 +55,7 @@ async fn acquire(driver: &Driver, thumbprint: Thumbprint) -> Result<Credential> 
 }
 
 async fn greet(acceptor: TlsAcceptor, socket: TcpStream) -> Result<()> {
-    let mut stream = acceptor.accept(socket).await?;
+    let mut stream = timeout(common::PATIENCE, acceptor.accept(socket)).await??;
     let wanted = stream.connection().server_name().unwrap_or("nobody");
     let greeting = format!("you wanted {wanted}\n");
     stream.write_all(greeting.as_bytes()).await?;

@@ -32,7 +32,9 @@ impl TlsConnector {
     /// ([`manual_check`](crate::CredentialOptions::manual_check)).
     ///
     /// Dropping the future gives the handshake up: the pending request is cancelled and the session
-    /// closed. The driver limits how long a handshake may take from its first leg on.
+    /// closed. The driver limits how long a handshake may take, but the future hears of it with the next
+    /// leg only, and waits without limit for a server that says nothing: wrap it in
+    /// [`tokio::time::timeout`].
     ///
     /// # Errors
     ///

@@ -13,8 +13,9 @@ pub struct ServerConfig {
     /// What is made of clients' certificates; nothing unless it is set.
     pub client_auth: ClientAuth,
     /// How long the driver gives a handshake, in whole milliseconds from its first leg on; its
-    /// setting `HandshakeTimeoutMs` unless it is set. A client that says nothing makes no leg: how
-    /// long to wait for it is the caller's to limit.
+    /// setting `HandshakeTimeoutMs` unless it is set. It does not end the wait for a client that says
+    /// nothing, and so makes no leg: that is the caller's to limit
+    /// ([`accept`](crate::TlsAcceptor::accept)).
     pub handshake_timeout: Option<Duration>,
 }
 
@@ -26,7 +27,8 @@ pub struct ClientConfig {
     /// The application protocols that are offered, best first; none unless it is set (RFC 7301).
     pub alpn_protocols: Vec<Vec<u8>>,
     /// How long the driver gives a handshake, in whole milliseconds from its first leg on; its
-    /// setting `HandshakeTimeoutMs` unless it is set.
+    /// setting `HandshakeTimeoutMs` unless it is set. It does not end the wait for a server that says
+    /// nothing: that is the caller's to limit ([`connect`](crate::TlsConnector::connect)).
     pub handshake_timeout: Option<Duration>,
 }
 

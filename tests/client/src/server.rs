@@ -37,8 +37,9 @@ impl TlsAcceptor {
     /// Takes a connection on `stream`.
     ///
     /// Dropping the future gives the handshake up: the pending request is cancelled and the session
-    /// closed. The driver limits how long a handshake may take from its first leg on; a client that
-    /// sends nothing is the caller's to give up ([`tokio::time::timeout`]).
+    /// closed. The driver limits how long a handshake may take, but the future hears of it with the next
+    /// leg only, and waits without limit for a client that says nothing, before the first leg or later:
+    /// wrap it in [`tokio::time::timeout`].
     ///
     /// # Errors
     ///

@@ -4,11 +4,14 @@
 
 use anyhow::{Context, Result};
 use clap::Args;
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, time::Duration};
 use tokio::{
     io,
     net::{TcpListener, TcpStream},
 };
+
+/// How long a handshake may take, with the wait for a peer that says nothing.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a server listens, and until when.
 #[derive(Debug, Args)]

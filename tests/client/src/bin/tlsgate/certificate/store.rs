@@ -4,6 +4,7 @@ use super::{check, key, legacy, make::Made, wide};
 use anyhow::{Context, Result};
 use std::{io, ptr, slice};
 use tlsgate::Thumbprint;
+use windows_sys::Win32::Foundation::{ERROR_SUCCESS, SetLastError};
 use windows_sys::Win32::Security::Cryptography::{
     CERT_CONTEXT, CERT_FIND_ANY, CERT_FIND_SHA1_HASH, CERT_NAME_SIMPLE_DISPLAY_TYPE,
     CERT_STORE_ADD_REPLACE_EXISTING, CERT_STORE_CTRL_COMMIT, CERT_STORE_PROV_SYSTEM_W,
@@ -44,15 +45,17 @@ impl Store {
 
     /// Adds a certificate; its key goes to a key provider of the machine.
     pub fn add(&self, made: &Made, exportable: bool) -> Result<()> {
-        let certificate = if let Some(certificate) = import(made, exportable) {
-            certificate
-        } else {
-            eprintln!("note: no CNG key provider takes keys here; using a CryptoAPI provider");
-            let blob = made.key_blob.as_ref().context("it takes RSA keys only")?;
-            legacy::certificate(&made.der, made.thumbprint, blob, exportable)
-                .context("cannot import the key; run it as an administrator")?
+        let certificate = match import(made, exportable) {
+            // Wine refuses the flag for CNG and sets no error. Windows sets one, which must not be hidden:
+            // a CryptoAPI key cannot do TLS 1.3.
+            Err(error) if error.raw_os_error() == Some(0) => {
+                eprintln!("note: no CNG key provider takes keys here; using a CryptoAPI provider");
+                let blob = made.key_blob.as_ref().context("it takes RSA keys only")?;
+                legacy::certificate(&made.der, made.thumbprint, blob, exportable)
+            }
+            imported => imported,
         };
-        self.put(&certificate)
+        self.put(&certificate.context("cannot import the key; run it as an administrator")?)
     }
 
     /// Adds a certificate without a key.
@@ -121,15 +124,20 @@ impl Store {
 }
 
 /// The certificate of a PKCS#12, its key in the machine's CNG provider: Schannel signs TLS 1.3
-/// handshakes with RSA-PSS, which the `CryptoAPI` providers cannot do. `None` where there is no such
-/// import.
-fn import(made: &Made, exportable: bool) -> Option<StoredCertificate> {
+/// handshakes with RSA-PSS, which the `CryptoAPI` providers cannot do.
+///
+/// # Errors
+///
+/// That of `PFXImportCertStore`; 0 where it failed and set none.
+fn import(made: &Made, exportable: bool) -> io::Result<StoredCertificate> {
     let exportable = if exportable { CRYPT_EXPORTABLE } else { 0 };
     let blob = CRYPT_INTEGER_BLOB {
-        cbData: u32::try_from(made.pkcs12.len()).ok()?,
+        cbData: u32::try_from(made.pkcs12.len()).map_err(io::Error::other)?,
         pbData: made.pkcs12.as_ptr().cast_mut(),
     };
     let password = wide(&made.password);
+    // SAFETY: it takes any value.
+    unsafe { SetLastError(ERROR_SUCCESS) };
     // SAFETY: the blob is only read, the password is terminated.
     let store = unsafe {
         PFXImportCertStore(
@@ -138,10 +146,13 @@ fn import(made: &Made, exportable: bool) -> Option<StoredCertificate> {
             CRYPT_MACHINE_KEYSET | PKCS12_ALWAYS_CNG_KSP | exportable,
         )
     };
+    if store.is_null() {
+        return Err(io::Error::last_os_error());
+    }
     // It may hold the certificate's issuers too.
-    (!store.is_null())
-        .then_some(Store(store))?
+    Store(store)
         .find(made.thumbprint)
+        .ok_or_else(|| io::Error::other("the package has been imported without its certificate"))
 }
 
 impl Drop for Store {

@@ -123,16 +123,15 @@ mod windows {
         println!("{}", report.environment.line());
         eprintln!("making certificates");
         let pki = Pki::new()?;
+        // From here on Ctrl-C does not end the program: the certificates would stay.
+        let mut stopped = tokio::signal::windows::ctrl_c().context("cannot wait for Ctrl-C")?;
         let stored = Stored::put(&pki, options.exportable_keys)?;
         let site = Site::new(pki, Box::new(handle));
         let limit = Duration::from_secs(options.timeout.into());
         let path = options.report.as_deref();
         let ran = tokio::select! {
             ran = runner::run(&site, &cases, limit, &mut report, path) => ran,
-            stopped = tokio::signal::ctrl_c() => {
-                stopped.context("cannot wait for Ctrl-C")?;
-                bail!("stopped by Ctrl-C")
-            }
+            _ = stopped.recv() => bail!("stopped by Ctrl-C"),
         };
         ran?;
         stored.remove()?;

@@ -76,6 +76,8 @@ mod windows {
 
     /// Prints events until Ctrl-C.
     pub async fn run(options: &Trace) -> Result<()> {
+        // Before the session: one that Ctrl-C leaves runs on.
+        let mut stopped = tokio::signal::windows::ctrl_c().context("cannot wait for Ctrl-C")?;
         let (mut session, mut events) = Session::start()?;
         eprintln!("listening to the provider TlsGate; Ctrl-C ends");
         loop {
@@ -90,8 +92,9 @@ mod windows {
                     writeln!(output, "{}", event.show(options.json))?;
                     output.flush()?;
                 }
-                stopped = tokio::signal::ctrl_c() => {
-                    stopped.context("cannot wait for Ctrl-C")?;
+                _ = stopped.recv() => {
+                    // The thread that reads may wait for room.
+                    drop(events);
                     return session.stop();
                 }
             }

@@ -6,8 +6,8 @@
 
 use super::{Traced, decode};
 use anyhow::{Result, anyhow, bail};
-use std::{ffi::c_void, io, mem, ptr, slice, sync::Arc, thread};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::{io, mem, ptr, slice, sync::Arc, thread};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use windows_sys::{
     Win32::{
         Foundation::{ERROR_ALREADY_EXISTS, ERROR_SUCCESS, ERROR_WMI_INSTANCE_NOT_FOUND},
@@ -38,12 +38,17 @@ const LEVEL: u8 = 5;
 /// Events come out of their buffers at least so often, in seconds.
 const FLUSH: u32 = 1;
 
+/// Events that wait to be printed. When there are more, those after them wait in ETW's buffers; what finds
+/// no place there either ETW counts as lost.
+const WAITING: usize = 1024;
+
 /// What `OpenTraceW` gives when it fails.
 const INVALID: u64 = u64::MAX;
 
 /// A session that runs. Dropping it stops it.
 pub struct Session {
     name: Vec<u16>,
+    control: CONTROLTRACE_HANDLE,
     running: bool,
     reader: Option<thread::JoinHandle<u32>>,
 }
@@ -57,19 +62,20 @@ struct Properties {
 }
 
 impl Session {
-    /// Starts it in place of one that an earlier run has left; its events come out of the channel,
+    /// Starts it in place of one that another run has, or has left; its events come out of the channel,
     /// which ends with the session.
-    pub fn start() -> Result<(Self, UnboundedReceiver<Traced>)> {
+    pub fn start() -> Result<(Self, Receiver<Traced>)> {
         let name: Vec<u16> = NAME.encode_utf16().chain([0]).collect();
         let mut control = CONTROLTRACE_HANDLE::default();
         let mut started = start(&name, &mut control);
         if started == ERROR_ALREADY_EXISTS {
-            stop(&name)?;
+            stop(CONTROLTRACE_HANDLE::default(), Some(&name))?;
             started = start(&name, &mut control);
         }
         check(started, "start a trace session")?;
         let mut session = Self {
             name,
+            control,
             running: true,
             reader: None,
         };
@@ -87,13 +93,13 @@ impl Session {
             )
         };
         check(enabled, "enable the provider TlsGate")?;
-        let (sender, receiver) = unbounded_channel();
+        let (sender, receiver) = channel(WAITING);
         session.reader = Some(session.read(sender)?);
         Ok((session, receiver))
     }
 
     /// Opens the session for reading and starts the thread that reads.
-    fn read(&mut self, sender: UnboundedSender<Traced>) -> Result<thread::JoinHandle<u32>> {
+    fn read(&mut self, sender: Sender<Traced>) -> Result<thread::JoinHandle<u32>> {
         let sender = Arc::new(sender);
         let mut source = EVENT_TRACE_LOGFILEW {
             LoggerName: self.name.as_mut_ptr(),
@@ -120,10 +126,10 @@ impl Session {
             .spawn(move || process(trace, &sender))?)
     }
 
-    /// Stops it and waits for the last event.
+    /// Stops it and waits for the last event, for which the channel must have room or be closed.
     pub fn stop(&mut self) -> Result<()> {
         self.running = false;
-        stop(&self.name)?;
+        stop(self.control, None)?;
         let Some(reader) = self.reader.take() else {
             return Ok(());
         };
@@ -138,7 +144,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.running
-            && let Err(error) = stop(&self.name)
+            && let Err(error) = stop(self.control, None)
         {
             eprintln!("tlsgate: the trace session \"{NAME}\" is left: {error:#}");
         }
@@ -147,7 +153,7 @@ impl Drop for Session {
 
 /// Gives events to the callback until the session ends. `sender` is what the callback has: it lives
 /// until then, and the channel ends with it.
-fn process(trace: PROCESSTRACE_HANDLE, _sender: &Arc<UnboundedSender<Traced>>) -> u32 {
+fn process(trace: PROCESSTRACE_HANDLE, _sender: &Arc<Sender<Traced>>) -> u32 {
     // SAFETY: the trace is open; no start and no end of the time are named.
     let code = unsafe { ProcessTrace(&raw const trace, 1, ptr::null(), ptr::null()) };
     // SAFETY: the trace is open, and closed only here.
@@ -179,9 +185,9 @@ unsafe extern "system" fn take(record: *mut EVENT_RECORD) {
         return;
     };
     // SAFETY: the context is the channel's end, which lives until `ProcessTrace` has returned.
-    let sender = unsafe { &*record.UserContext.cast::<UnboundedSender<Traced>>() };
+    let sender = unsafe { &*record.UserContext.cast::<Sender<Traced>>() };
     // Nobody listens any more only when the program ends.
-    let _ = sender.send(Traced {
+    let _ = sender.blocking_send(Traced {
         time: header.TimeStamp,
         level: header.EventDescriptor.Level,
         event,
@@ -228,25 +234,33 @@ fn start(name: &[u16], control: &mut CONTROLTRACE_HANDLE) -> u32 {
     unsafe { StartTraceW(control, name.as_ptr(), (&raw mut *properties).cast()) }
 }
 
-/// Stops the session of this name. One that is not there has been stopped.
-fn stop(name: &[u16]) -> Result<()> {
+/// Stops the session of this name, or the one that has been started with this handle, whoever has the
+/// name by now. One that is not there has been stopped.
+fn stop(control: CONTROLTRACE_HANDLE, name: Option<&[u16]>) -> Result<()> {
     let mut properties = properties();
     properties.head.LogFileNameOffset = size(mem::offset_of!(Properties, file));
-    let properties: *mut c_void = (&raw mut *properties).cast();
-    // SAFETY: the name is terminated; the properties have the room that they say. With a name the
-    // handle means nothing.
+    // SAFETY: a name is terminated, and with one the handle means nothing; the properties have the room
+    // that they say.
     let code = unsafe {
         ControlTraceW(
-            CONTROLTRACE_HANDLE::default(),
-            name.as_ptr(),
-            properties.cast(),
+            control,
+            name.map_or(ptr::null(), <[u16]>::as_ptr),
+            (&raw mut *properties).cast(),
             EVENT_TRACE_CONTROL_STOP,
         )
     };
-    match code {
-        ERROR_WMI_INSTANCE_NOT_FOUND => Ok(()),
-        code => check(code, "stop the trace session"),
+    if code == ERROR_WMI_INSTANCE_NOT_FOUND {
+        return Ok(());
     }
+    check(code, "stop the trace session")?;
+    let (events, buffers) = (
+        properties.head.EventsLost,
+        properties.head.RealTimeBuffersLost,
+    );
+    if events != 0 || buffers != 0 {
+        eprintln!("tlsgate: ETW has lost {events} events, and {buffers} buffers of them");
+    }
+    Ok(())
 }
 
 fn check(code: u32, what: &str) -> Result<()> {
