@@ -1,5 +1,8 @@
 //! Application data over an established session: reads by UNSEAL, writes by SEAL.
 
+mod pieces;
+
+use self::pieces::{front, whole_records};
 use crate::{
     Connection, Error, Leg, Pending, Record, RecordOutcome,
     buffer::Buffer,
@@ -15,9 +18,6 @@ use std::{
 };
 use tlsgate_protocol::{Ioctl, SecurityStatus, SessionId, limits, payload::state};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-/// Most bytes of a record's header (RFC 8446, section 5.1).
-const RECORD_HEADER: usize = 5;
 
 /// Most bytes that one SEAL gets, and that are read from the peer at once: an IOCTL costs more than a
 /// record, but all of it is copied twice.
@@ -437,37 +437,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         Pin::new(&mut self.stream).poll_shutdown(&mut cx)
     }
 }
-
-/// The first `most` bytes of these slices.
-fn front<'a>(slices: &'a [IoSlice<'_>], most: usize) -> Vec<&'a [u8]> {
-    let mut room = most;
-    let mut parts = Vec::new();
-    for slice in slices {
-        let part = &slice[..slice.len().min(room)];
-        room -= part.len();
-        if !part.is_empty() {
-            parts.push(part);
-        }
-    }
-    parts
-}
-
-/// The length of the whole records at the front, as many as one UNSEAL takes. One that claims to be
-/// longer than a record can be counts as whole at the longest: the driver refuses it.
-fn whole_records(bytes: &[u8]) -> usize {
-    let mut whole = 0;
-    loop {
-        let Some(&[_, _, _, high, low]) = bytes[whole..].first_chunk::<RECORD_HEADER>() else {
-            return whole;
-        };
-        let body = usize::from(u16::from_be_bytes([high, low]));
-        let end = whole + (RECORD_HEADER + body).min(limits::MAX_RECORD);
-        if end > bytes.len() || end > limits::MAX_RECORDS {
-            return whole;
-        }
-        whole = end;
-    }
-}
-
-#[cfg(test)]
-mod tests;
