@@ -4,6 +4,7 @@
 pub mod documents;
 mod lab;
 mod peer;
+pub mod report;
 mod server;
 
 pub use lab::{Lab, PROGRAM, variant};

@@ -17,6 +17,7 @@ mod mutants;
 mod package;
 mod process;
 mod readme;
+mod report;
 mod scripts;
 mod setup;
 mod sign;

@@ -1,14 +1,15 @@
 //! `cargo xtask variants`: the end-to-end tests under every setting of what Windows leaves open.
 
-use std::{fs, path::Path, time::Instant};
+use std::{path::Path, time::Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use serde_json::json;
 use tlsgate_lab_control::ksecdd::Switches;
 
 use crate::{
     build::{self, Tools},
     layout::Layout,
-    package, process,
+    package, process, report,
     step::Steps,
     test::host_cargo,
 };
@@ -60,14 +61,15 @@ pub fn run(layout: &Layout, steps: &Steps, names: &[String]) -> Result<()> {
             })
             .inspect_err(|error| eprintln!("{error:#}"))
             .is_ok();
-        rows.push(serde_json::json!({
+        rows.push(json!({
             "variant": name,
             "passed": passed,
             "seconds": start.elapsed().as_secs(),
         }));
     }
     let failed = rows.iter().filter(|row| row["passed"] == false).count();
-    report(layout, &rows)?;
+    let body = json!({ "tried": rows.len(), "failed": failed, "rows": rows });
+    report::write(layout, "variants", "cargo xtask variants", &body)?;
     if failed > 0 {
         bail!("{failed} of {} variants failed", rows.len());
     }
@@ -83,14 +85,4 @@ fn under(root: &Path, name: &str) -> Result<()> {
         cargo.args(NEEDS_FEATURES.iter().flat_map(|test| ["--skip", test]));
     }
     process::run_loud(&mut cargo)
-}
-
-fn report(layout: &Layout, rows: &[serde_json::Value]) -> Result<()> {
-    let folder = layout.root().join("target/reports");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let file = folder.join("variants.json");
-    let text = serde_json::to_string_pretty(
-        &serde_json::json!({ "command": "cargo xtask variants", "rows": rows }),
-    )?;
-    fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
 }

@@ -7,7 +7,6 @@ mod list;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fs,
-    process::Command,
     time::Instant,
 };
 
@@ -21,7 +20,7 @@ use self::{
 use crate::{
     build::{self, Tools},
     layout::Layout,
-    process,
+    report,
     step::{Step, Steps},
 };
 
@@ -63,7 +62,7 @@ pub fn run(layout: &Layout, tools: &Tools, steps: &Steps, wanted: &[String]) -> 
         })?;
         rows.push(outcome.row(*number, mutant, start.elapsed().as_secs()));
     }
-    report(layout, wanted, &list, &rows)?;
+    write_report(layout, wanted, &list, &rows)?;
     let failed = failed(&rows);
     ensure!(
         failed == 0,
@@ -162,35 +161,20 @@ impl Outcome {
     }
 }
 
-fn report(layout: &Layout, wanted: &[String], list: &List, rows: &[Value]) -> Result<()> {
+fn write_report(layout: &Layout, wanted: &[String], list: &List, rows: &[Value]) -> Result<()> {
     let mut words = vec!["cargo xtask test --mutants".to_owned()];
     words.extend(wanted.iter().map(|name| format!("{name:?}")));
-    let commit = process::output(
-        Command::new("git")
-            .args([
-                "describe",
-                "--always",
-                "--abbrev=40",
-                "--dirty",
-                "--exclude=*",
-            ])
-            .current_dir(layout.root()),
-    );
     let without = list.without.iter();
-    let text = serde_json::to_string_pretty(&json!({
-        "command": words.join(" "),
-        "commit": commit.ok().map(|commit| commit.trim().to_owned()),
+    let body = json!({
         "listed": list.mutant.len(),
+        "tried": rows.len(),
+        "failed": failed(rows),
         "rows": rows,
         "without": without
             .map(|it| json!({ "row": it.row, "why": it.why }))
             .collect::<Vec<_>>(),
-        "failed": failed(rows),
-    }))?;
-    let folder = layout.root().join("target/reports");
-    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let file = folder.join("mutants.json");
-    fs::write(&file, text).with_context(|| format!("writing {}", file.display()))
+    });
+    report::write(layout, "mutants", &words.join(" "), &body)
 }
 
 fn failed(rows: &[Value]) -> usize {

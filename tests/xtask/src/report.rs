@@ -1,0 +1,72 @@
+//! `target/reports/*.json`: what was tried, how often, and what failed, with the command that tried it and
+//! the commit it was tried on.
+
+use std::{fs, path::PathBuf, process::Command, time::Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::{layout::Layout, process};
+
+/// Names to a run the file that it leaves its result in: see `tlsgate_e2e::report`.
+const VARIABLE: &str = "TLSGATE_REPORT";
+
+/// Writes `target/reports/NAME.json`: `body` with the command and the commit.
+///
+/// # Errors
+///
+/// `body` is no object, or the file cannot be written.
+pub fn write(layout: &Layout, name: &str, command: &str, body: &Value) -> Result<()> {
+    let commit = process::output(
+        Command::new("git")
+            .args([
+                "describe",
+                "--always",
+                "--abbrev=40",
+                "--dirty",
+                "--exclude=*",
+            ])
+            .current_dir(layout.root()),
+    );
+    // Sources without their history have no commit.
+    let commit = commit.ok().map(|commit| commit.trim().to_owned());
+    let mut report = json!({ "command": command, "commit": commit });
+    for (key, value) in body.as_object().context("a report is an object")? {
+        report[key] = value.clone();
+    }
+    let file = file(layout, name)?;
+    fs::write(&file, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("writing {}", file.display()))
+}
+
+/// Runs what gives its result by `tlsgate_e2e::report::give`, and writes the report of it, be the run a
+/// success or not.
+///
+/// # Errors
+///
+/// The run failed, has given no result, or the report cannot be written.
+pub fn of_run(layout: &Layout, name: &str, command: &str, run: &mut Command) -> Result<()> {
+    let given = file(layout, &format!("{name}.part"))?;
+    _ = fs::remove_file(&given);
+    let start = Instant::now();
+    let ended = process::run_loud(run.env(VARIABLE, &given));
+    let text = match (fs::read_to_string(&given), &ended) {
+        // What ended it says more than that it has given nothing.
+        (Err(_), Err(_)) => return ended,
+        (text, _) => text.with_context(|| format!("{name} has given no result"))?,
+    };
+    fs::remove_file(&given)?;
+    let mut body: Value = serde_json::from_str(&text)?;
+    body["seconds"] = json!(start.elapsed().as_secs());
+    write(layout, name, command, &body)?;
+    for count in ["tried", "failed"] {
+        ensure!(body[count].is_u64(), "{name} does not say how many {count}");
+    }
+    ended
+}
+
+fn file(layout: &Layout, name: &str) -> Result<PathBuf> {
+    let folder = layout.root().join("target/reports");
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder.join(format!("{name}.json")))
+}
