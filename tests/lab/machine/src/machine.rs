@@ -1,5 +1,7 @@
 //! The machine's life: power on, run programs, look for broken rules, power off.
 
+mod boot;
+
 use crate::{Layout, Output, Running, files, process::run, stops, wait::wait_until, wine::Wine};
 use anyhow::{Context, Result, bail};
 use std::{
@@ -130,38 +132,6 @@ impl Machine {
             files::remove(&self.layout.lab().join(left))?;
         }
         files::remove(&self.stop_log())
-    }
-
-    /// Without `-p` the machine would go off some seconds after its last program. The first program
-    /// starts the service manager, which hands its standard error on to the drivers.
-    fn boot(&self) -> Result<()> {
-        run(
-            self.wine.server("-p"),
-            Stdio::null(),
-            COMMAND_LIMIT,
-            &self.log(),
-        )?
-        .success()?;
-        let log = File::options().append(true).create(true).open(self.log())?;
-        let mut command = self.wine.program("cmd");
-        command
-            .args(["/c", "exit"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut child = command.spawn()?;
-        let status = wait_until("the machine to boot", COMMAND_LIMIT, || {
-            Ok(child.try_wait()?)
-        });
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => bail!("the machine does not boot: {status}\n{}", self.console()?),
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
-        }
     }
 
     /// Runs a program to its end, for a minute at most.
