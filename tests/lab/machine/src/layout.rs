@@ -3,16 +3,25 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    thread,
 };
 
-/// The environment variable that names another prefix, for whoever works beside a running machine.
+/// The environment variable that names another prefix, for whoever works beside running machines.
 const PREFIX: &str = "TLSGATE_LAB_PREFIX";
+
+/// The environment variable that says how many machines may be on at a time.
+const MACHINES: &str = "TLSGATE_LAB_MACHINES";
+
+/// More than that are never on at a time unless the variable says so: each needs a gigabyte.
+const MOST: usize = 4;
 
 /// The folders that a machine is made from.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The Wine prefix: the machine's disk. Made when it is missing.
+    /// The Wine prefix: the machine's disk. Made when it is missing. Those of further machines lie beside it.
     pub prefix: PathBuf,
+    /// How many machines may be on at a time, 1 at least.
+    pub machines: usize,
     /// The stand-ins: `wdfldr.sys`, `ksecdd.sys`, `bcryptprimitives.dll`, and what else the lab
     /// brings.
     pub modules: PathBuf,
@@ -22,7 +31,8 @@ pub struct Layout {
 
 impl Layout {
     /// The workspace's fixed places. Only the machine's own may be moved, by
-    /// `TLSGATE_LAB_PREFIX`.
+    /// `TLSGATE_LAB_PREFIX`; then there is one machine. Otherwise there is one a processor, up to
+    /// four, or as many as `TLSGATE_LAB_MACHINES` says.
     ///
     /// # Panics
     ///
@@ -34,12 +44,25 @@ impl Layout {
             .nth(3)
             .expect("the root");
         let target = root.join("target");
+        let own = env::var_os(PREFIX).map(PathBuf::from);
         Self {
-            prefix: env::var_os(PREFIX)
-                .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
+            machines: if own.is_some() { 1 } else { machines() },
+            prefix: own.unwrap_or_else(|| target.join("lab").join("prefix")),
             modules: target.join("lab").join("modules"),
             package: target.join("package"),
         }
+    }
+
+    /// The prefixes of all machines.
+    pub(crate) fn prefixes(&self) -> Vec<PathBuf> {
+        let further = (2..=self.machines).map(|number| {
+            let mut name = self.prefix.file_name().unwrap_or_default().to_owned();
+            name.push(format!("-{number}"));
+            self.prefix.with_file_name(name)
+        });
+        std::iter::once(self.prefix.clone())
+            .chain(further)
+            .collect()
     }
 
     /// What Windows calls `C:\`.
@@ -64,4 +87,11 @@ impl Layout {
     pub(crate) fn beside(&self, extension: &str) -> PathBuf {
         self.prefix.with_extension(extension)
     }
+}
+
+fn machines() -> usize {
+    let asked = env::var(MACHINES).ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or_else(|| {
+        thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+    })
 }
