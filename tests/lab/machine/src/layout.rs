@@ -3,7 +3,6 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    thread,
 };
 
 /// The environment variable that names another prefix, for whoever works beside running machines.
@@ -11,9 +10,6 @@ const PREFIX: &str = "TLSGATE_LAB_PREFIX";
 
 /// The environment variable that says how many machines may be on at a time.
 const MACHINES: &str = "TLSGATE_LAB_MACHINES";
-
-/// More than that are never on at a time unless the variable says so: each needs a gigabyte.
-const MOST: usize = 4;
 
 /// The folders that a machine is made from.
 #[derive(Clone, Debug)]
@@ -31,8 +27,7 @@ pub struct Layout {
 
 impl Layout {
     /// The workspace's fixed places. Only the machine's own may be moved, by
-    /// `TLSGATE_LAB_PREFIX`; then there is one machine. Otherwise there is one a processor, up to
-    /// four, or as many as `TLSGATE_LAB_MACHINES` says.
+    /// `TLSGATE_LAB_PREFIX`. There is one machine, or as many as `TLSGATE_LAB_MACHINES` says.
     ///
     /// # Panics
     ///
@@ -44,10 +39,10 @@ impl Layout {
             .nth(3)
             .expect("the root");
         let target = root.join("target");
-        let own = env::var_os(PREFIX).map(PathBuf::from);
         Self {
-            machines: if own.is_some() { 1 } else { machines() },
-            prefix: own.unwrap_or_else(|| target.join("lab").join("prefix")),
+            machines: machines(),
+            prefix: env::var_os(PREFIX)
+                .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
             modules: target.join("lab").join("modules"),
             package: target.join("package"),
         }
@@ -91,7 +86,5 @@ impl Layout {
 
 fn machines() -> usize {
     let asked = env::var(MACHINES).ok().and_then(|text| text.parse().ok());
-    asked.unwrap_or_else(|| {
-        thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
-    })
+    asked.unwrap_or(1)
 }

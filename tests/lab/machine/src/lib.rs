@@ -11,8 +11,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A machine is a Wine prefix, held by an exclusive lock from power-on to power-off. There are as many
-//! as the host has processors; whoever comes later waits, and so does whoever wants to be alone.
+//! A machine is a Wine prefix, held by an exclusive lock from power-on to power-off. There is one, or as many
+//! as `TLSGATE_LAB_MACHINES` says; whoever comes later waits, and so does whoever wants to be alone.
 //!
 //! Nothing here sleeps in the hope that something has happened: every wait polls a condition until
 //! a deadline, see [`wait_until`], and every command has a time limit.
