@@ -21,6 +21,7 @@ mod report;
 mod scripts;
 mod setup;
 mod sign;
+mod soak;
 mod step;
 mod test;
 mod toolchain;
@@ -76,6 +77,16 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Load the driver with everything at once, honest and hostile, and see it come back to what it had at
+    /// first again and again (twenty minutes, unless told otherwise).
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        minutes: u64,
+        /// Decides what each connection does, and how the stand-ins behave, instead of the time of day.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +135,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test, in the order of what they cost.
+//! `cargo xtask test`: every check and test.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,7 +9,7 @@ use crate::{
     build::{self, Tools},
     demo, image,
     layout::Layout,
-    package, process,
+    package, process, soak,
     step::{Step, Steps},
     toolchain::{MSVC, Toolchain},
 };
@@ -25,9 +25,30 @@ const HOST_PACKAGES: [&str; 7] = [
     "xtask",
 ];
 
-/// Runs all.
+/// Runs all. What the lab needs is built first: the soak runs beside all that is not in a hurry. The end-to-end
+/// tests have the processors for themselves: some of them look at times.
 pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("formatting", |step| formatting(layout, step))?;
+    build::all(layout, tools, steps)?;
+    steps.step("the packaged driver", |_| image::package(layout))?;
+    package::make(layout, steps)?;
+    let soak = steps.step("begin a soak of five minutes", |step| {
+        soak::Beside::start(layout, step)
+    })?;
+    beside_the_soak(layout, tools, steps)?;
+    steps.step("the soak's end", |_| soak.end())?;
+    steps.loud("end-to-end tests", || {
+        process::run_loud(
+            host_cargo(layout.root(), "test")
+                .args(["--locked", "-p", "tlsgate-e2e"])
+                .env(soak::SECONDS, "0"),
+        )
+    })?;
+    // What the README's first command does once all is built.
+    demo::show(steps, false)
+}
+
+fn beside_the_soak(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("clippy: host", |step| clippy_host(layout, step))?;
     if tools.toolchain.has_clippy() {
         clippy_windows(layout, tools, steps)?;
@@ -45,17 +66,9 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.loud("tests of the driver's policy", || {
         host_tests(layout, &policy)
     })?;
-    build::all(layout, tools, steps)?;
     steps.step("the driver's build is reproducible", |step| {
         reproducible(layout, tools, step)
-    })?;
-    steps.step("the packaged driver", |_| image::package(layout))?;
-    package::make(layout, steps)?;
-    steps.loud("end-to-end tests", || {
-        host_tests(layout, &["-p", "tlsgate-e2e"])
-    })?;
-    // What the README's first command does once all is built.
-    demo::show(steps, false)
+    })
 }
 
 /// Cargo for the host, with the installed compiler whatever builds for Windows.
