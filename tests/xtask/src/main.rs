@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod doctor;
 mod documents;
+mod end_to_end;
 mod header;
 mod image;
 mod imports;

@@ -7,14 +7,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{self, Tools},
-    demo, image,
+    demo, end_to_end, image,
     layout::Layout,
     package, process, soak,
     step::{Step, Steps},
     toolchain::{MSVC, Toolchain},
 };
 
-/// Packages whose tests run on the host; the end-to-end tests come last, by themselves.
+/// Packages whose tests run on the host; the end-to-end tests come last, by themselves: see `end_to_end`.
 const HOST_PACKAGES: [&str; 7] = [
     "tlsgate-client",
     "tlsgate-lab-control",
@@ -25,8 +25,7 @@ const HOST_PACKAGES: [&str; 7] = [
     "xtask",
 ];
 
-/// Runs all. What the lab needs is built first: the soak runs beside all that is not in a hurry. The end-to-end
-/// tests have the processors for themselves: some of them look at times.
+/// Runs all. What the lab needs is built first: the soak goes on beside everything else.
 pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("formatting", |step| formatting(layout, step))?;
     build::all(layout, tools, steps)?;
@@ -36,14 +35,7 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
         soak::Beside::start(layout, step)
     })?;
     beside_the_soak(layout, tools, steps)?;
-    steps.step("the soak's end", |_| soak.end())?;
-    steps.loud("end-to-end tests", || {
-        process::run_loud(
-            host_cargo(layout.root(), "test")
-                .args(["--locked", "-p", "tlsgate-e2e"])
-                .env(soak::SECONDS, "0"),
-        )
-    })?;
+    end_to_end::run(layout, steps, soak)?;
     // What the README's first command does once all is built.
     demo::show(steps, false)
 }
@@ -60,7 +52,10 @@ fn beside_the_soak(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> 
         .iter()
         .flat_map(|package| ["-p", package])
         .collect();
-    steps.loud("unit and property tests", || host_tests(layout, &packages))?;
+    steps.loud("unit and property tests", || {
+        host_tests(layout, &packages)?;
+        host_tests(layout, &["-p", "tlsgate-e2e", "--lib"])
+    })?;
     // Exploring every interleaving is slow work for an unoptimised build.
     let policy = ["--release", "-p", "tlsgate-core"];
     steps.loud("tests of the driver's policy", || {

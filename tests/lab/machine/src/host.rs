@@ -48,14 +48,13 @@ pub fn alone(layout: &Layout, progress: &mut dyn FnMut(&str)) -> Result<Disk> {
     let mut locks = Vec::new();
     // In the order of the prefixes: two runs that want to be alone wait for each other at the first.
     for prefix in layout.prefixes() {
-        let lock = match try_lock(&prefix)? {
-            Some(lock) => lock,
-            None => {
-                progress("waiting for other runs to power their machines off");
-                let file = open(&prefix)?;
-                file.lock()?;
-                file
-            }
+        let lock = if let Some(lock) = try_lock(&prefix)? {
+            lock
+        } else {
+            progress("waiting for other runs to power their machines off");
+            let file = open(&prefix)?;
+            file.lock()?;
+            file
         };
         locks.push(lock);
     }
