@@ -20,8 +20,9 @@ const POOL_A_CONNECTION: usize = 4 * 1024;
 /// and keep it in pieces.
 const GROWTH: u64 = 16 * 1024;
 
-/// Open files that a process may have more than at first: threads of the pools, which come and go.
-const FILES: u64 = 8;
+/// Open files that a process may have more of than at first. Each thread of the machine has some, and the
+/// stand-ins have now more threads, now fewer.
+const FILES: u64 = 64;
 
 /// Everything that was seen.
 pub struct Judge {
@@ -182,6 +183,7 @@ impl Judge {
             Some(json!({ "check": check.name, "fault": fault }))
         });
         let checks = self.checks.len() as u64;
+        let counters = &self.rests.last().unwrap_or(&self.first).counters;
         report::give(&json!({
             "tried": self.tally.tried() + checks,
             "failed": self.tally.failed() + self.faults() as u64,
@@ -191,6 +193,7 @@ impl Judge {
             "checks": checks,
             "faults": faults.collect::<Vec<_>>(),
             "kinds": self.tally.rows(),
+            "counters": { "driver": counters["since_load"], "ksecdd": counters["ksecdd"] },
             "at_first": self.first.row(),
             "rounds": self.rounds,
             "series": series.collect::<Vec<_>>(),

@@ -13,11 +13,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
-/// How long an honest peer has patience with each step of the other side.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long an honest peer has patience with each step of the other side: the host may be busy.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The names of the server that has several certificates.
 pub const NAMES: [&str; 3] = [NAME, "one.test", "two.test"];
@@ -143,6 +144,14 @@ pub fn patient(socket: &TcpStream) -> Result<()> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok(())
+}
+
+/// Waits so many milliseconds, or less when it is no longer wanted.
+pub fn pause(milliseconds: u64, wanted: &dyn Fn() -> bool) {
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    while wanted() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn connector(pki: &Pki, version: SslVersion, own: Option<&Identity>) -> Result<SslConnector> {
