@@ -24,6 +24,9 @@ const GROWTH: u64 = 16 * 1024;
 /// stand-ins have now more threads, now fewer.
 const FILES: u64 = 64;
 
+/// What the driver itself says at rest.
+const COUNTS_NOTHING: &str = "at rest the driver counts nothing";
+
 /// Everything that was seen.
 pub struct Judge {
     plan: Plan,
@@ -46,7 +49,8 @@ struct Check {
 impl Judge {
     /// Begins with what is there when nobody is connected.
     pub fn new(plan: Plan, tally: Arc<Tally>, first: Sample) -> Self {
-        Self {
+        let counted = counted(&first, &first);
+        let mut judge = Self {
             plan,
             tally,
             first_alive: first.alive.at_rest(),
@@ -55,7 +59,9 @@ impl Judge {
             rests: Vec::new(),
             rounds: Vec::new(),
             checks: Vec::new(),
-        }
+        };
+        judge.check(COUNTS_NOTHING, counted);
+        judge
     }
 
     /// What every rest must come back to.

@@ -90,7 +90,12 @@ pub fn run(plan: &Plan) -> Result<()> {
     judge.verdict();
     watch.stop()?;
     let complaints = fleet.complaints();
-    let ended = fleet.stop().and_then(|()| lab.finish());
+    // It is unloaded, which is when the stand-ins look for leaks.
+    let ended = fleet.stop().and_then(|()| {
+        let gone = lab.uninstall();
+        // A broken rule is the better explanation.
+        lab.machine().check().and(gone)
+    });
     if let Err(error) = &ended {
         judge.broken(error);
     }
