@@ -1,10 +1,16 @@
 //! What was found, and whether it is good.
 
-use crate::{alive::Alive, plan::Plan, rounds::MOST_AT_ONCE, tally::Tally, watch::Sample};
+use crate::{
+    alive::Alive, honest, hostile, outgoing, plan::Plan, rounds::MOST_AT_ONCE, tally::Tally,
+    watch::Sample,
+};
 use anyhow::{Error, Result, ensure};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tlsgate_e2e::report;
+
+/// A run that is long enough for every kind of peer to come, on a busy host too.
+const LONG: Duration = Duration::from_mins(5);
 
 /// Samples that the report has at the most.
 const SAMPLES: usize = 200;
@@ -115,6 +121,7 @@ impl Judge {
         let late = self.tally.by_deadline();
         let many = late > tried / PATIENT;
         self.check("honest peers need not give up", many.then_some(told));
+        self.check("every kind of peer was there", self.missing());
         self.check("the pool's peak is bounded", self.peak());
         self.check("processes do not grow", self.growth());
     }
@@ -124,6 +131,18 @@ impl Judge {
             println!("not so: {name}: {fault}");
         }
         self.checks.push(Check { name, fault });
+    }
+
+    /// Of a run that was long enough for all.
+    fn missing(&self) -> Option<String> {
+        if self.plan.length < LONG || self.plan.is_stopped() {
+            return None;
+        }
+        let all = honest::kinds()
+            .chain(hostile::kinds())
+            .chain(outgoing::kinds());
+        let missing: Vec<_> = all.filter(|kind| !self.tally.has(kind)).collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
     }
 
     fn peak(&self) -> Option<String> {

@@ -6,6 +6,7 @@ use crate::{
     tally::Tally,
 };
 use anyhow::{Context as _, Result};
+use fastrand::Rng;
 use openssl::ssl::{
     HandshakeError, SslConnector, SslMethod, SslSession, SslStream, SslVerifyMode, SslVersion,
 };
@@ -129,6 +130,19 @@ impl Wanted<'_> {
             session: None,
         }
     }
+}
+
+/// One of these, which are there as often as their weights say.
+pub fn choose<T: Copy>(kinds: &[(&'static str, u32, T)], rng: &mut Rng) -> (&'static str, T) {
+    let all: u32 = kinds.iter().map(|kind| kind.1).sum();
+    let mut number = rng.u32(..all);
+    for (kind, weight, what) in kinds {
+        if number < *weight {
+            return (kind, *what);
+        }
+        number -= weight;
+    }
+    unreachable!("the number is less than the sum of all weights")
 }
 
 /// A new connection to a server, with an honest peer's patience.
