@@ -7,7 +7,7 @@ use fastrand::Rng;
 use tlsgate_e2e::Lab;
 use tlsgate_lab_control::{
     kmdf::{self, CallbackIrql, Presentation},
-    ksecdd::{self, Answer, CallbackThread, Completion, Latency, Question, Switches},
+    ksecdd::{self, Answer, CallbackThread, Completion, Latency, Question, Switches, TokenUse},
 };
 
 /// In one of so many changes the security subsystem stands still.
@@ -25,8 +25,10 @@ impl Weather {
     /// what KMDF does with a request must be the same from its beginning to its end.
     pub fn of_round(lab: &Lab, rng: &mut Rng) -> Result<Self> {
         let mut variants = Switches::variants();
-        variants.retain(|(name, _)| !name.starts_with("without_"));
-        let (name, switches) = variants.swap_remove(rng.usize(..variants.len()));
+        variants.retain(|(name, _)| !name.starts_with("without_") && !name.starts_with("token_"));
+        let (name, mut switches) = variants.swap_remove(rng.usize(..variants.len()));
+        // A credential is of the token that it was acquired with, and stays from round to round.
+        switches.token = TokenUse::default();
         lab.ask_ksecdd(&Question::Set(switches.clone()))?;
         let framework = kmdf::Switches {
             cancel_before_cleanup: rng.bool(),
