@@ -13,7 +13,7 @@ use tlsgate_e2e::{Lab, PROGRAM, Server};
 use tlsgate_lab_machine::Running;
 
 /// Seconds that a handshake may take where all clients are honest: longer than these have patience.
-const PATIENT: &str = "120";
+const PATIENT: &str = "240";
 
 /// Seconds that it may take where they are not.
 const STRICT: &str = "3";

@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, VERSIONS},
     socket,
-    world::World,
+    world::{World, pause},
 };
 use anyhow::Result;
 use fastrand::Rng;
@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Most connections of a flood.
-pub const MOST: usize = 400;
+pub const MOST: usize = 300;
 
 /// Connections made without a pause: as many as a listener on Windows keeps waiting, or less.
 const AT_ONCE: usize = 50;
@@ -32,15 +32,13 @@ pub fn flood(world: &World, rng: &mut Rng, wanted: &dyn Fn() -> bool) -> Result<
     world
         .tally
         .hostile("flood: half-open", sockets.len() as u64);
-    let until = std::time::Instant::now() + Duration::from_millis(rng.u64(..5_000));
-    while wanted() && std::time::Instant::now() < until {
-        thread::sleep(Duration::from_millis(20));
-    }
+    pause(rng.u64(..5_000), wanted);
     for socket in sockets {
         if rng.bool() {
             socket::reset(socket)?;
         }
     }
+    pause(rng.u64(..3_000), wanted);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::{
     flights::Flights,
     key_update::{KeyUpdate, update_keys},
     page, pki,
-    world::{NAMES, Wanted, World, dial},
+    world::{NAMES, Wanted, World, choose, dial},
 };
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -52,18 +52,16 @@ const KINDS: [(&str, u32, Visit); 12] = [
     ("handshake in pieces", 2, in_pieces),
 ];
 
+/// Every kind that [`visit`] chooses from.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.0)
+}
+
 /// One client of a kind that the generator chooses.
 pub fn visit(world: &World, rng: &mut Rng) {
-    let all: u32 = KINDS.iter().map(|kind| kind.1).sum();
-    let mut number = rng.u32(..all);
-    for (kind, weight, act) in KINDS {
-        if number < weight {
-            let outcome = act(world, rng, kind);
-            world.tally.honest(kind, &outcome);
-            return;
-        }
-        number -= weight;
-    }
+    let (kind, act) = choose(&KINDS, rng);
+    let outcome = act(world, rng, kind);
+    world.tally.honest(kind, &outcome);
 }
 
 fn any_version(rng: &mut Rng) -> SslVersion {

@@ -5,7 +5,7 @@ use crate::{
     client::{Client, VERSIONS},
     flights::whole,
     page, socket,
-    world::{Wanted, World, dial},
+    world::{Wanted, World, choose, dial},
 };
 use anyhow::{Result, ensure};
 use fastrand::Rng;
@@ -37,19 +37,17 @@ pub const SLOW: &str = "too slow a peer is given up";
 /// How soon the strict server gives up whoever is not done with the handshake, and then some.
 const GIVEN_UP: Duration = Duration::from_secs(40);
 
+/// Every kind that [`visit`] chooses from.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.0)
+}
+
 /// One client of a kind that the generator chooses.
 pub fn visit(world: &World, rng: &mut Rng) {
-    let all: u32 = KINDS.iter().map(|kind| kind.1).sum();
-    let mut number = rng.u32(..all);
-    for (kind, weight, act) in KINDS {
-        if number < weight {
-            // How it ends is of no interest: it fails on purpose.
-            let _ended = act(world, rng);
-            world.tally.hostile(kind, 1);
-            return;
-        }
-        number -= weight;
-    }
+    let (kind, act) = choose(&KINDS, rng);
+    // How it ends is of no interest: it fails on purpose.
+    let _ended = act(world, rng);
+    world.tally.hostile(kind, 1);
 }
 
 fn client(rng: &mut Rng) -> Result<Client> {

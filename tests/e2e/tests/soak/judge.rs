@@ -1,10 +1,16 @@
 //! What was found, and whether it is good.
 
-use crate::{alive::Alive, plan::Plan, rounds::MOST_AT_ONCE, tally::Tally, watch::Sample};
+use crate::{
+    alive::Alive, honest, hostile, outgoing, plan::Plan, rounds::MOST_AT_ONCE, tally::Tally,
+    watch::Sample,
+};
 use anyhow::{Error, Result, ensure};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tlsgate_e2e::report;
+
+/// A run that is long enough for every kind of peer to come, on a busy host too.
+const LONG: Duration = Duration::from_mins(5);
 
 /// Samples that the report has at the most.
 const SAMPLES: usize = 200;
@@ -20,8 +26,12 @@ const POOL_A_CONNECTION: usize = 4 * 1024;
 /// and keep it in pieces.
 const GROWTH: u64 = 16 * 1024;
 
-/// Open files that a process may have more than at first: threads of the pools, which come and go.
-const FILES: u64 = 8;
+/// Open files that a process may have more of than at first. Each thread of the machine has some, and the
+/// stand-ins have now more threads, now fewer.
+const FILES: u64 = 64;
+
+/// What the driver itself says at rest.
+const COUNTS_NOTHING: &str = "at rest the driver counts nothing";
 
 /// Everything that was seen.
 pub struct Judge {
@@ -45,7 +55,8 @@ struct Check {
 impl Judge {
     /// Begins with what is there when nobody is connected.
     pub fn new(plan: Plan, tally: Arc<Tally>, first: Sample) -> Self {
-        Self {
+        let counted = counted(&first, &first);
+        let mut judge = Self {
             plan,
             tally,
             first_alive: first.alive.at_rest(),
@@ -54,7 +65,9 @@ impl Judge {
             rests: Vec::new(),
             rounds: Vec::new(),
             checks: Vec::new(),
-        }
+        };
+        judge.check(COUNTS_NOTHING, counted);
+        judge
     }
 
     /// What every rest must come back to.
@@ -108,6 +121,7 @@ impl Judge {
         let late = self.tally.by_deadline();
         let many = late > tried / PATIENT;
         self.check("honest peers need not give up", many.then_some(told));
+        self.check("every kind of peer was there", self.missing());
         self.check("the pool's peak is bounded", self.peak());
         self.check("processes do not grow", self.growth());
     }
@@ -117,6 +131,18 @@ impl Judge {
             println!("not so: {name}: {fault}");
         }
         self.checks.push(Check { name, fault });
+    }
+
+    /// Of a run that was long enough for all.
+    fn missing(&self) -> Option<String> {
+        if self.plan.length < LONG || self.plan.is_stopped() {
+            return None;
+        }
+        let all = honest::kinds()
+            .chain(hostile::kinds())
+            .chain(outgoing::kinds());
+        let missing: Vec<_> = all.filter(|kind| !self.tally.has(kind)).collect();
+        (!missing.is_empty()).then(|| missing.join(", "))
     }
 
     fn peak(&self) -> Option<String> {
@@ -182,6 +208,7 @@ impl Judge {
             Some(json!({ "check": check.name, "fault": fault }))
         });
         let checks = self.checks.len() as u64;
+        let counters = &self.rests.last().unwrap_or(&self.first).counters;
         report::give(&json!({
             "tried": self.tally.tried() + checks,
             "failed": self.tally.failed() + self.faults() as u64,
@@ -191,6 +218,7 @@ impl Judge {
             "checks": checks,
             "faults": faults.collect::<Vec<_>>(),
             "kinds": self.tally.rows(),
+            "counters": { "driver": counters["since_load"], "ksecdd": counters["ksecdd"] },
             "at_first": self.first.row(),
             "rounds": self.rounds,
             "series": series.collect::<Vec<_>>(),

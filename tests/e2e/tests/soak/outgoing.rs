@@ -2,40 +2,36 @@
 
 use crate::{
     honest::there_and_back,
-    world::{World, dial},
+    world::{World, choose, dial},
 };
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use std::{
     io::{Read, Write},
     net::{Shutdown, SocketAddr},
-    ops::Range,
     thread,
     time::Duration,
 };
 
-/// Where it leads, how many bytes it carries each way.
-type Carried = (fn(&World) -> SocketAddr, Range<usize>);
+/// Where it leads, how many bytes it carries each way at the most.
+type Carried = (fn(&World) -> SocketAddr, usize);
 
 /// Each kind, how often it comes among all, and what it is.
 const KINDS: [(&str, u32, Carried); 4] = [
-    ("client: small", 5, (|world| world.at.to_host, 1..2_000)),
-    (
-        "client: large",
-        1,
-        (|world| world.at.to_host, 500_000..2_000_000),
-    ),
+    ("client: small", 5, (|world| world.at.to_host, 2_000)),
+    ("client: large", 1, (|world| world.at.to_host, 2_000_000)),
     (
         "client: shows a certificate",
         3,
-        (|world| world.at.to_demanding, 1..2_000),
+        (|world| world.at.to_demanding, 2_000),
     ),
-    (
-        "driver to driver",
-        4,
-        (|world| world.at.to_driver, 1..20_000),
-    ),
+    ("driver to driver", 4, (|world| world.at.to_driver, 20_000)),
 ];
+
+/// Every kind that [`visit`] chooses from, but the hostile one.
+pub fn kinds() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.0)
+}
 
 /// One connection of a kind that the generator chooses; now and then one to a server that is no good.
 pub fn visit(world: &World, rng: &mut Rng) {
@@ -45,17 +41,10 @@ pub fn visit(world: &World, rng: &mut Rng) {
         world.tally.hostile("client of a hostile server", 1);
         return;
     }
-    let all: u32 = KINDS.iter().map(|kind| kind.1).sum();
-    let mut number = rng.u32(..all);
-    for (kind, weight, (server, bytes)) in KINDS {
-        if number < weight {
-            let bytes = rng.usize(bytes);
-            let outcome = carried(server(world), rng, bytes);
-            world.tally.honest(kind, &outcome);
-            return;
-        }
-        number -= weight;
-    }
+    let (kind, (server, most)) = choose(&KINDS, rng);
+    let bytes = rng.usize(most / 4..most);
+    let outcome = carried(server(world), rng, bytes);
+    world.tally.honest(kind, &outcome);
 }
 
 /// Bytes there and back; then both sides end.

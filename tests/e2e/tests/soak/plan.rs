@@ -21,7 +21,7 @@ const SEED: &str = "TLSGATE_SOAK_SEED";
 const UNTIL_STDIN_CLOSES: &str = "TLSGATE_SOAK_UNTIL_STDIN_CLOSES";
 
 /// Enough for whoever runs all tests of this package by hand.
-const USUAL: u64 = 30;
+const USUAL: u64 = 20;
 
 /// What a run is.
 #[derive(Clone, Debug)]

@@ -49,8 +49,8 @@ const THREADS: [usize; 3] = [6, 3, 5];
 /// How long a thread pauses between two connections, at the most, in milliseconds.
 const PAUSE: u64 = 60;
 
-/// How long the warm-up may take.
-const WARM: Duration = Duration::from_mins(1);
+/// How long each step of the warm-up may take: the host may be busy.
+const WARM: Duration = Duration::from_mins(3);
 
 /// The whole run, and its verdict.
 pub fn run(plan: &Plan) -> Result<()> {
@@ -90,7 +90,12 @@ pub fn run(plan: &Plan) -> Result<()> {
     judge.verdict();
     watch.stop()?;
     let complaints = fleet.complaints();
-    let ended = fleet.stop().and_then(|()| lab.finish());
+    // It is unloaded, which is when the stand-ins look for leaks.
+    let ended = fleet.stop().and_then(|()| {
+        let gone = lab.uninstall();
+        // A broken rule is the better explanation.
+        lab.machine().check().and(gone)
+    });
     if let Err(error) = &ended {
         judge.broken(error);
     }

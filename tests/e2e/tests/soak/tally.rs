@@ -68,6 +68,11 @@ impl Tally {
         self.lock().clear();
     }
 
+    /// Whether there was any of this kind.
+    pub fn has(&self, kind: &str) -> bool {
+        self.lock().get(kind).is_some_and(|counts| counts.tried > 0)
+    }
+
     /// Connections of all kinds.
     pub fn tried(&self) -> u64 {
         self.lock().values().map(|kind| kind.tried).sum()

@@ -89,37 +89,35 @@ impl Watch {
         })
     }
 
-    /// What is there once nobody is connected: as it was at first, or as it stays.
+    /// What is there once nobody is connected: as it was at first, or as it stays. When it does not become so,
+    /// what is there all the same, for whoever compares.
     pub fn settled(&mut self, first: Option<&Alive>) -> Result<Sample> {
-        let wait = wait_until("everything to be given back", SETTLED, || {
+        self.rest(first)?;
+        // Those that come next may be of a moment ago, those after them are of now.
+        let _old = self.counters.last_line_so_far();
+        let _recent = self.counters.line()?;
+        self.last = serde_json::from_str(&self.counters.line()?)?;
+        let sample = self.sample()?;
+        // What asked for the counters may just have been there.
+        let alive = self.rest(first)?;
+        Ok(Sample { alive, ..sample })
+    }
+
+    fn rest(&mut self, first: Option<&Alive>) -> Result<Alive> {
+        let mut before = None;
+        let rest = wait_until("everything to be given back", SETTLED, || {
             let alive = self.stand_ins.alive()?;
-            if !alive.is_quiet() {
-                return Ok(None);
-            }
             if let Some(first) = first {
-                return Ok((alive.at_rest() == *first).then_some(()));
+                return Ok((alive.at_rest() == *first).then_some(alive));
             }
             // Without an example: what has not changed for a while.
             thread::sleep(Duration::from_secs(2));
-            let later = self.stand_ins.alive()?;
-            Ok((alive.at_rest() == later.at_rest()).then_some(()))
+            let now = alive.is_quiet().then(|| alive.at_rest());
+            let stays = now.is_some() && now == before;
+            before = now;
+            Ok(stays.then_some(alive))
         });
-        // That it does not become so is for whoever compares.
-        let _in_time = wait.is_ok();
-        // The counters are of a moment ago: the next ones are of now.
-        let _old = self.counters.last_line_so_far();
-        self.last = serde_json::from_str(&self.counters.line()?)?;
-        let mut sample = self.sample()?;
-        if let Some(first) = first
-            && wait.is_ok()
-        {
-            // The counters were asked for by a request, which may just have been there again.
-            sample.alive = wait_until("the last request's end", SETTLED, || {
-                let alive = self.stand_ins.alive()?;
-                Ok((alive.at_rest() == *first).then_some(alive))
-            })?;
-        }
-        Ok(sample)
+        rest.or_else(|_| self.stand_ins.alive())
     }
 
     /// Ends it.

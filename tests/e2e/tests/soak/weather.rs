@@ -1,14 +1,17 @@
 //! How the stand-ins behave: another of Windows' open questions is answered otherwise in each round, and
 //! while it lasts the security subsystem is quick or slow, and calls back in other ways, every few seconds.
 
+use crate::world::pause;
 use anyhow::Result;
 use fastrand::Rng;
-use std::{thread, time::Duration};
 use tlsgate_e2e::Lab;
 use tlsgate_lab_control::{
     kmdf::{self, CallbackIrql, Presentation},
-    ksecdd::{self, CallbackThread, Completion, Latency, Question, Switches},
+    ksecdd::{self, Answer, CallbackThread, Completion, Latency, Question, Switches, TokenUse},
 };
+
+/// In one of so many changes the security subsystem stands still.
+const STANDSTILL: u32 = 6;
 
 /// The settings of a round.
 pub struct Weather {
@@ -22,8 +25,10 @@ impl Weather {
     /// what KMDF does with a request must be the same from its beginning to its end.
     pub fn of_round(lab: &Lab, rng: &mut Rng) -> Result<Self> {
         let mut variants = Switches::variants();
-        variants.retain(|(name, _)| !name.starts_with("without_"));
-        let (name, switches) = variants.swap_remove(rng.usize(..variants.len()));
+        variants.retain(|(name, _)| !name.starts_with("without_") && !name.starts_with("token_"));
+        let (name, mut switches) = variants.swap_remove(rng.usize(..variants.len()));
+        // A credential is of the token that it was acquired with, and stays from round to round.
+        switches.token = TokenUse::default();
         lab.ask_ksecdd(&Question::Set(switches.clone()))?;
         let framework = kmdf::Switches {
             cancel_before_cleanup: rng.bool(),
@@ -43,13 +48,14 @@ impl Weather {
         Ok(Self { name, switches })
     }
 
-    /// Changes what may change at any moment, every few seconds as long as it is wanted; gives how often.
+    /// Changes what may change at any moment, every few seconds as long as it is wanted; gives how often. Now and
+    /// then the security subsystem does not answer for a while: some requests run out of time then, and leave
+    /// their calls behind.
     pub fn change(&self, lab: &Lab, rng: &mut Rng, wanted: &dyn Fn() -> bool) -> Result<u64> {
         let mut remote = lab.machine().remote(ksecdd::MODULE)?;
         let mut changes = 0;
         while wanted() {
             let mut switches = self.switches.clone();
-            switches.completion = completion(rng);
             switches.latency = latency(rng);
             switches.workers = rng.usize(1..6);
             switches.callback_irql = rng.u8(..3);
@@ -58,13 +64,16 @@ impl Weather {
             } else {
                 CallbackThread::Other
             };
-            let _before: ksecdd::Answer = remote.ask(&Question::Set(switches))?;
-            changes += 1;
-            for _ in 0..rng.u32(5..30) {
-                if wanted() {
-                    thread::sleep(Duration::from_millis(100));
-                }
+            if rng.u32(..STANDSTILL) == 0 {
+                switches.completion = Completion::Held;
+                let _before: Answer = remote.ask(&Question::Set(switches.clone()))?;
+                pause(rng.u64(1_000..4_500), wanted);
             }
+            switches.completion = completion(rng);
+            let _before: Answer = remote.ask(&Question::Set(switches))?;
+            let _count: Answer = remote.ask(&Question::Release(None))?;
+            changes += 1;
+            pause(rng.u64(500..3_000), wanted);
         }
         Ok(changes)
     }

@@ -6,6 +6,7 @@ use crate::{
     tally::Tally,
 };
 use anyhow::{Context as _, Result};
+use fastrand::Rng;
 use openssl::ssl::{
     HandshakeError, SslConnector, SslMethod, SslSession, SslStream, SslVerifyMode, SslVersion,
 };
@@ -13,11 +14,12 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
-/// How long an honest peer has patience with each step of the other side.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// How long an honest peer has patience with each step of the other side: the host may be busy.
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The names of the server that has several certificates.
 pub const NAMES: [&str; 3] = [NAME, "one.test", "two.test"];
@@ -130,6 +132,19 @@ impl Wanted<'_> {
     }
 }
 
+/// One of these, which are there as often as their weights say.
+pub fn choose<T: Copy>(kinds: &[(&'static str, u32, T)], rng: &mut Rng) -> (&'static str, T) {
+    let all: u32 = kinds.iter().map(|kind| kind.1).sum();
+    let mut number = rng.u32(..all);
+    for (kind, weight, what) in kinds {
+        if number < *weight {
+            return (kind, *what);
+        }
+        number -= weight;
+    }
+    unreachable!("the number is less than the sum of all weights")
+}
+
 /// A new connection to a server, with an honest peer's patience.
 pub fn dial(server: SocketAddr) -> Result<TcpStream> {
     let socket = TcpStream::connect_timeout(&server, PATIENCE).context("connecting")?;
@@ -143,6 +158,14 @@ pub fn patient(socket: &TcpStream) -> Result<()> {
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     Ok(())
+}
+
+/// Waits so many milliseconds, or less when it is no longer wanted.
+pub fn pause(milliseconds: u64, wanted: &dyn Fn() -> bool) {
+    let until = Instant::now() + Duration::from_millis(milliseconds);
+    while wanted() && Instant::now() < until {
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn connector(pki: &Pki, version: SslVersion, own: Option<&Identity>) -> Result<SslConnector> {
