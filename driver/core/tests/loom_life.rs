@@ -301,8 +301,7 @@ enum Other {
 
 /// A callback comes late, while the request is given up, its handle goes, and the driver is unloaded.
 fn unloaded_under(other: Other) {
-    let parties = 3 + usize::from(other != Other::Nobody && other != Other::CleanUp);
-    explore(parties, move || {
+    explore(Some(3), move || {
         let gate = Gate::open();
         let handle = Handle::open(&gate);
         let pending = Handle::request(&handle);
@@ -374,7 +373,7 @@ fn a_late_callback_and_a_closed_handle_against_unload() {
 /// Something begins at the very moment of unload: it is refused, or waited for.
 #[test]
 fn a_late_comer_against_unload() {
-    explore(3, || {
+    explore(Some(3), || {
         let gate = Gate::open();
         let late = {
             let gate = Arc::clone(&gate);

@@ -98,23 +98,26 @@ impl Context {
 
 /// These uses at once, while the context is closed.
 fn closed_under(kinds: &'static [Use]) {
-    explore(kinds.len() + 1, move || {
-        let context = Context::new();
-        let users: Vec<_> = kinds
-            .iter()
-            .map(|kind| Context::spawn(&context, *kind))
-            .collect();
-        context.close();
-        for kind in [Use::Leg, Use::Seal, Use::Unseal, Use::Query] {
-            let late = context.try_use(kind);
-            assert_eq!(late, Err(Refused::Closing), "begun after the closing");
-        }
-        for user in users {
-            user.join().unwrap();
-        }
-        context.close();
-        assert_eq!(context.deletions.load(Ordering::Relaxed), 1);
-    });
+    explore(
+        [None, Some(3), Some(3), Some(2)][kinds.len() - 1],
+        move || {
+            let context = Context::new();
+            let users: Vec<_> = kinds
+                .iter()
+                .map(|kind| Context::spawn(&context, *kind))
+                .collect();
+            context.close();
+            for kind in [Use::Leg, Use::Seal, Use::Unseal, Use::Query] {
+                let late = context.try_use(kind);
+                assert_eq!(late, Err(Refused::Closing), "begun after the closing");
+            }
+            for user in users {
+                user.join().unwrap();
+            }
+            context.close();
+            assert_eq!(context.deletions.load(Ordering::Relaxed), 1);
+        },
+    );
 }
 
 #[test]
@@ -145,7 +148,7 @@ fn seal_unseal_query_and_leg_against_the_closing() {
 /// deleted.
 #[test]
 fn what_is_not_closed_stays() {
-    explore(3, || {
+    explore(Some(3), || {
         let context = Context::new();
         let users = [Use::Seal, Use::Leg].map(|kind| Context::spawn(&context, kind));
         let _busy = context.try_use(Use::Unseal);

@@ -30,13 +30,11 @@ impl Atomic for Watched {
     }
 }
 
-/// Two parties are explored whole. More have more interleavings than a test has time for: of those with
-/// more than three forced switches none is tried (loom's manual: two or three find nearly all faults).
-/// `LOOM_MAX_PREEMPTIONS` takes the place of both bounds: 100 is none.
-pub fn explore(parties: usize, model: impl Fn() + Sync + Send + 'static) {
+/// Explores the interleavings of a model: all of them, or those with no more than so many forced switches
+/// (loom's manual: two or three find nearly all faults), where there are more than a test has time for.
+/// `LOOM_MAX_PREEMPTIONS` takes the place of every bound; 100 is none.
+pub fn explore(switches: Option<usize>, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    if builder.preemption_bound.is_none() && parties > 2 {
-        builder.preemption_bound = Some(if parties > 3 { 2 } else { 3 });
-    }
+    builder.preemption_bound = builder.preemption_bound.or(switches);
     builder.check(model);
 }
