@@ -48,6 +48,8 @@ struct Gate {
     threads: Mutex<Vec<JoinHandle<()>>>,
     watch_stops: Semaphore,
     watch: Mutex<Option<JoinHandle<()>>>,
+    /// Whether a callback ends its operation, or leaves that to an issuer.
+    callback_ends: bool,
     /// Operations that are inside for nobody.
     orphans: Watched,
     /// Threads of ksecdd's, which nobody of the driver knows.
@@ -86,7 +88,7 @@ struct Operation {
 }
 
 impl Gate {
-    fn open() -> Arc<Self> {
+    fn open(callback_ends: bool) -> Arc<Self> {
         let gate = Arc::new(Self {
             memory: UnsafeCell::new(false),
             alive: Rundown::new(),
@@ -97,6 +99,7 @@ impl Gate {
             threads: Mutex::new(Vec::new()),
             watch_stops: Semaphore::default(),
             watch: Mutex::new(None),
+            callback_ends,
             orphans: Word::new(0),
             callbacks: Mutex::new(Vec::new()),
         });
@@ -117,13 +120,9 @@ impl Gate {
 
     fn step(gate: &Arc<Self>, operation: Operation) {
         gate.touch();
-        let pending = Arc::clone(&operation.pending);
-        if operation.is_answered || pending.begin() == Begin::Abandoned {
-            let _given_up = pending.conclude(|| pending.request.complete());
-            drop(pending);
+        if operation.is_answered || operation.pending.begin() == Begin::Abandoned {
             return gate.end_operation(operation);
         }
-        drop(pending);
         // Into ksecdd, which calls back when it likes.
         let ksecdd = Arc::clone(gate);
         let callback = thread::spawn(move || ksecdd.called_back(operation));
@@ -133,6 +132,9 @@ impl Gate {
     fn called_back(&self, mut operation: Operation) {
         self.touch();
         operation.pending.returned();
+        if self.callback_ends {
+            return self.end_operation(operation);
+        }
         operation.is_answered = true;
         assert!(self.go_on(operation).is_ok(), "no room");
     }
@@ -142,10 +144,11 @@ impl Gate {
         &self.orphans
     }
 
-    /// As `Operation::end`.
+    /// The reply, then as `Operation::end`.
     fn end_operation(&self, operation: Operation) {
-        let lane = operation.lane;
-        drop(operation);
+        let Operation { lane, pending, .. } = operation;
+        let _given_up = pending.conclude(|| pending.request.complete());
+        drop(pending);
         self.forget(lane, true);
         self.leave();
     }
@@ -300,9 +303,10 @@ enum Other {
 }
 
 /// A callback comes late, while the request is given up, its handle goes, and the driver is unloaded.
-fn unloaded_under(other: Other) {
-    explore(Some(3), move || {
-        let gate = Gate::open();
+fn unloaded_under(other: Other, callback_ends: bool) {
+    let switches = if other == Other::Watch { 2 } else { 3 };
+    explore(Some(switches), move || {
+        let gate = Gate::open(callback_ends);
         let handle = Handle::open(&gate);
         let pending = Handle::request(&handle);
         let request = Arc::clone(&pending.request);
@@ -352,29 +356,33 @@ fn unloaded_under(other: Other) {
 
 #[test]
 fn a_late_callback_against_unload() {
-    unloaded_under(Other::Nobody);
+    unloaded_under(Other::Nobody, false);
+    unloaded_under(Other::Nobody, true);
 }
 
 #[test]
 fn a_late_callback_and_a_cancellation_against_unload() {
-    unloaded_under(Other::Cancel);
+    unloaded_under(Other::Cancel, false);
+    unloaded_under(Other::Cancel, true);
 }
 
 #[test]
 fn a_late_callback_and_a_deadline_against_unload() {
-    unloaded_under(Other::Watch);
+    unloaded_under(Other::Watch, false);
+    unloaded_under(Other::Watch, true);
 }
 
 #[test]
 fn a_late_callback_and_a_closed_handle_against_unload() {
-    unloaded_under(Other::CleanUp);
+    unloaded_under(Other::CleanUp, false);
+    unloaded_under(Other::CleanUp, true);
 }
 
 /// Something begins at the very moment of unload: it is refused, or waited for.
 #[test]
 fn a_late_comer_against_unload() {
     explore(Some(3), || {
-        let gate = Gate::open();
+        let gate = Gate::open(false);
         let late = {
             let gate = Arc::clone(&gate);
             // Whoever comes has a reference to the driver of its own, as the framework holds for a create.

@@ -15,6 +15,7 @@ mod makefiles;
 mod manifests;
 mod mutants;
 mod package;
+mod policy_mutants;
 mod process;
 mod readme;
 mod report;
@@ -76,6 +77,11 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Change the driver's policy wherever cargo-mutants knows a change, and see its tests fail (hours).
+    PolicyMutants {
+        /// Only these files of driver/core and driver/protocol.
+        files: Vec<String>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +130,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();
