@@ -20,10 +20,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 use tlsgate_core::{
-    budget::Budget,
-    quarantine::Quarantine,
-    queue::Limits,
-    rundown::{Closed, Rundown},
+    budget::Budget, life::Life, quarantine::Quarantine, queue::Limits, rundown::Rundown,
     settings::Settings,
 };
 use tlsgate_protocol::{NtStatus, payload::functions};
@@ -167,12 +164,7 @@ impl Gate {
     /// only place that waits.
     pub fn shut() {
         let Some(gate) = Self::get() else { return };
-        match gate.alive.close() {
-            Closed::Now | Closed::Before => {}
-            Closed::AfterLastUse => gate.wait_until_drained(),
-        }
-        Pin::static_ref(&gate.watch).stop();
-        Pin::static_ref(&gate.issuers).stop();
+        Alive(gate).end();
         let is_empty = gate.quarantine.lock().policy.kept() == 0;
         thread::sleep_milliseconds(if is_empty {
             GRACE_MILLISECONDS
@@ -191,27 +183,15 @@ impl Gate {
         drop(unsafe { Box::from_raw(gate) });
     }
 
-    /// Waits for the last callback, however long that takes, and says so now and then: code that may
-    /// yet be called must not go.
-    fn wait_until_drained(&'static self) {
-        let drained = Pin::static_ref(&self.drained);
-        while !drained.wait_for(units(UNLOAD_REPORT_MS)) {
-            let (waiting, inside) = self.issuers.load();
-            trace::unload_waiting(waiting.saturating_add(inside) as u64);
-        }
-    }
-
-    /// Counts an operation or a handle. False when the driver is being unloaded.
+    /// Counts an operation or a handle. False when the driver is being unloaded. IRQL: any.
     #[must_use]
-    pub fn enter(&self) -> bool {
-        self.alive.acquire()
+    pub fn enter(&'static self) -> bool {
+        Alive(self).enter()
     }
 
     /// The opposite of [`Self::enter`]. IRQL: up to DISPATCH_LEVEL.
     pub fn leave(&'static self) {
-        if self.alive.release() {
-            Pin::static_ref(&self.drained).set();
-        }
+        Alive(self).leave();
     }
 
     /// Makes the async context in `place` ready for a call, or puts a fresh one there. IRQL:
@@ -331,6 +311,39 @@ impl Gate {
             self.counters.quarantined_live.down();
             self.free_at_once(*context);
         }
+    }
+}
+
+/// The parts of the driver's life, for the policy in `tlsgate_core::life`.
+struct Alive(&'static Gate);
+
+impl Life for Alive {
+    type Word = AtomicUsize;
+
+    fn alive(&self) -> &Rundown<AtomicUsize> {
+        &self.0.alive
+    }
+
+    fn drained(&self) {
+        Pin::static_ref(&self.0.drained).set();
+    }
+
+    /// For the last callback, and says so now and then: code that may yet be called must not go. IRQL:
+    /// PASSIVE_LEVEL, from unload.
+    fn wait_until_drained(&self) {
+        let drained = Pin::static_ref(&self.0.drained);
+        while !drained.wait_for(units(UNLOAD_REPORT_MS)) {
+            let (waiting, inside) = self.0.issuers.load();
+            trace::unload_waiting(waiting.saturating_add(inside) as u64);
+        }
+    }
+
+    fn stop_watch(&self) {
+        Pin::static_ref(&self.0.watch).stop();
+    }
+
+    fn stop_issuers(&self) {
+        Pin::static_ref(&self.0.issuers).stop();
     }
 }
 

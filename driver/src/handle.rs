@@ -13,9 +13,10 @@ use crate::{
     sspi,
 };
 use tlsgate_core::{
+    belongings::{Belongings, CleanUp, Refused},
     queue::{self, Lane},
     rate::Bucket,
-    table::{Refused, Table},
+    table::Table,
 };
 use tlsgate_protocol::{CredentialId, NtStatus, SessionId};
 
@@ -51,12 +52,10 @@ impl Drop for Alive {
     }
 }
 
+type Own = Belongings<Shared<Credential>, Shared<Session>, Shared<Pending>>;
+
 struct Tables {
-    /// The last handle was closed; nothing is taken in any more.
-    cleaned_up: bool,
-    credentials: Table<Shared<Credential>>,
-    sessions: Table<Shared<Session>>,
-    pending: Table<Shared<Pending>>,
+    own: Own,
     /// A token for each handshake that may fail.
     failures: Bucket,
 }
@@ -71,10 +70,11 @@ impl Handle {
         let settings = &gate.settings;
         let share = Share::take(gate, &gate.quotas.handles, 1)?;
         let tables = SpinLock::new(Tables {
-            cleaned_up: false,
-            credentials: Table::new(size(settings.credentials_per_handle)),
-            sessions: Table::new(size(settings.sessions_per_handle)),
-            pending: Table::new(size(settings.pending_per_handle)),
+            own: Belongings::new(
+                size(settings.credentials_per_handle),
+                size(settings.sessions_per_handle),
+                size(settings.pending_per_handle),
+            ),
             failures: Bucket::new(
                 settings.failures_per_second,
                 settings.failures_burst,
@@ -148,27 +148,12 @@ impl Handle {
     /// Gives up every request and closes every session and credential. What is inside ksecdd lives
     /// on as an orphan. Allocates nothing. IRQL: PASSIVE_LEVEL, from EvtFileCleanup.
     pub fn clean_up(&self) {
-        self.tables.lock().cleaned_up = true;
-        // One at a time: completing a request and closing a session are not for under a lock.
-        while let Some(pending) = self.with(|tables| tables.pending.drain()) {
-            if pending
-                .give_up(NtStatus::STATUS_CANCELLED, "handle closed")
-                .is_some()
-            {
-                self.gate.counters.cancelled.up();
-            }
-        }
-        while let Some(session) = self.with(|tables| tables.sessions.drain()) {
-            sspi::close(&session);
-        }
-        while let Some(credential) = self.with(|tables| tables.credentials.drain()) {
-            let _now_or_after_its_sessions = credential::close(&credential);
-        }
+        CleanUp::clean_up(&Tenant(self));
     }
 
     /// Whether the handle has been cleaned up: its IOCTLs are refused.
     pub fn is_cleaned_up(&self) -> bool {
-        self.tables.lock().cleaned_up
+        self.tables.lock().own.is_cleaned_up()
     }
 
     /// The session of an id.
@@ -177,7 +162,7 @@ impl Handle {
     ///
     /// STATUS_NOT_FOUND.
     pub fn session(&self, id: SessionId) -> Result<Shared<Session>, NtStatus> {
-        self.with(|tables| tables.sessions.get(id.get()).cloned())
+        self.with(|tables| tables.own.sessions.get(id.get()).cloned())
             .ok_or(NtStatus::STATUS_NOT_FOUND)
     }
 
@@ -187,7 +172,7 @@ impl Handle {
     ///
     /// STATUS_NOT_FOUND.
     pub fn credential(&self, id: CredentialId) -> Result<Shared<Credential>, NtStatus> {
-        self.with(|tables| tables.credentials.get(id.get()).cloned())
+        self.with(|tables| tables.own.credentials.get(id.get()).cloned())
             .ok_or(NtStatus::STATUS_NOT_FOUND)
     }
 
@@ -197,7 +182,7 @@ impl Handle {
     ///
     /// A quota, no memory, or the handle is being cleaned up.
     pub fn add_session(&self, session: Shared<Session>) -> Result<SessionId, NtStatus> {
-        self.add(session, |tables| &mut tables.sessions)
+        self.add(session, |own| &mut own.sessions)
             .map(SessionId::new)
     }
 
@@ -207,7 +192,7 @@ impl Handle {
     ///
     /// As for [`Self::add_session`].
     pub fn add_credential(&self, credential: Shared<Credential>) -> Result<CredentialId, NtStatus> {
-        self.add(credential, |tables| &mut tables.credentials)
+        self.add(credential, |own| &mut own.credentials)
             .map(CredentialId::new)
     }
 
@@ -217,13 +202,13 @@ impl Handle {
     ///
     /// As for [`Self::add_session`].
     pub fn add_pending(&self, pending: Shared<Pending>) -> Result<u64, NtStatus> {
-        self.add(pending, |tables| &mut tables.pending)
+        self.add(pending, |own| &mut own.pending)
             .map(core::num::NonZeroU64::get)
     }
 
     /// Takes a session out; its id is void.
     pub fn remove_session(&self, id: SessionId) -> Option<Shared<Session>> {
-        self.with(|tables| tables.sessions.remove(id.get()))
+        self.with(|tables| tables.own.sessions.remove(id.get()))
     }
 
     /// Puts the credential of `new` into the place of `old`, whose id it has from now on; `new` is void.
@@ -235,23 +220,23 @@ impl Handle {
     ) -> Option<Shared<Credential>> {
         self.with(|tables| {
             // One that is being acquired is its acquisition's to remove.
-            if !tables.credentials.get(old.get())?.is_ready() {
+            if !tables.own.credentials.get(old.get())?.is_ready() {
                 return None;
             }
-            let credential = tables.credentials.remove(new.get())?;
-            tables.credentials.replace(old.get(), credential).ok()
+            let credential = tables.own.credentials.remove(new.get())?;
+            tables.own.credentials.replace(old.get(), credential).ok()
         })
     }
 
     /// Takes a credential out; its id is void.
     pub fn remove_credential(&self, id: CredentialId) -> Option<Shared<Credential>> {
-        self.with(|tables| tables.credentials.remove(id.get()))
+        self.with(|tables| tables.own.credentials.remove(id.get()))
     }
 
     /// Forgets a pended request that has been completed. IRQL: up to DISPATCH_LEVEL.
     pub fn remove_pending(&self, number: u64) {
         // The value is dropped outside the lock.
-        let _gone = self.with(|tables| tables.pending.remove(number));
+        let _gone = self.with(|tables| tables.own.pending.remove(number));
     }
 
     fn with<R>(&self, act: impl FnOnce(&mut Tables) -> R) -> R {
@@ -261,25 +246,45 @@ impl Handle {
     fn add<T>(
         &self,
         value: T,
-        table: impl FnOnce(&mut Tables) -> &mut Table<T>,
+        table: impl FnOnce(&mut Own) -> &mut Table<T>,
     ) -> Result<core::num::NonZeroU64, NtStatus> {
-        let inserted = self.with(|tables| {
-            if tables.cleaned_up {
-                return Err((NtStatus::STATUS_FILE_CLOSED, value));
-            }
-            table(tables)
-                .insert(value)
-                .map_err(|refused| match refused {
-                    Refused::Full(value) => (NtStatus::STATUS_QUOTA_EXCEEDED, value),
-                    Refused::OutOfMemory(value) => (NtStatus::STATUS_INSUFFICIENT_RESOURCES, value),
-                })
-        });
+        let inserted = self.with(|tables| tables.own.add(table, value));
         // The value of a refusal is dropped here, outside the lock.
-        inserted.map_err(|(status, _value)| {
-            if status == NtStatus::STATUS_QUOTA_EXCEEDED {
+        inserted.map_err(|refused| match refused {
+            Refused::CleanedUp(_) => NtStatus::STATUS_FILE_CLOSED,
+            Refused::Full(_) => {
                 self.gate.counters.quota_refusals.up();
+                NtStatus::STATUS_QUOTA_EXCEEDED
             }
-            status
+            Refused::OutOfMemory(_) => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
         })
+    }
+}
+
+/// A handle that is cleaned up: the policy is in `tlsgate_core::belongings`.
+struct Tenant<'a>(&'a Handle);
+
+impl CleanUp for Tenant<'_> {
+    type Credential = Shared<Credential>;
+    type Session = Shared<Session>;
+    type Pending = Shared<Pending>;
+
+    fn with<R>(&self, act: impl FnOnce(&mut Own) -> R) -> R {
+        self.0.with(|tables| act(&mut tables.own))
+    }
+
+    fn give_up(&self, pending: Shared<Pending>) {
+        let place = pending.give_up(NtStatus::STATUS_CANCELLED, "handle closed");
+        if place.is_some() {
+            self.0.gate.counters.cancelled.up();
+        }
+    }
+
+    fn close_session(&self, session: Shared<Session>) {
+        sspi::close(&session);
+    }
+
+    fn close_credential(&self, credential: Shared<Credential>) {
+        let _now_or_after_its_sessions = credential::close(&credential);
     }
 }

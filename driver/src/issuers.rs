@@ -13,12 +13,9 @@ use crate::{
     operation::Operation,
 };
 use alloc::{boxed::Box, vec::Vec};
-use core::{
-    pin::Pin,
-    ptr,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use core::{pin::Pin, ptr, sync::atomic::AtomicUsize};
 use tlsgate_core::{
+    issuing::Issuing,
     queue::{Lane, Limits, Queue, Refused},
     room,
 };
@@ -37,7 +34,8 @@ const _: () = assert!(ENOUGH_FOR_ALL as usize >= MOST_THREADS);
 pub struct Issuers {
     queue: SpinLock<Queue<Box<Operation>>>,
     work: Semaphore,
-    stopping: AtomicBool,
+    /// Not 0 when the threads are to end.
+    stopping: AtomicUsize,
     threads: SpinLock<Vec<Thread>>,
 }
 
@@ -51,7 +49,7 @@ impl Issuers {
         Ok(Self {
             queue: SpinLock::new(Queue::new(limits))?,
             work: Semaphore::new(),
-            stopping: AtomicBool::new(false),
+            stopping: AtomicUsize::new(0),
             threads: SpinLock::new(Vec::new())?,
         })
     }
@@ -86,16 +84,7 @@ impl Issuers {
     /// Ends the threads after they have worked off the queue, and waits for them. IRQL:
     /// PASSIVE_LEVEL, from unload.
     pub fn stop(self: Pin<&'static Self>) {
-        self.stopping.store(true, Ordering::Release);
-        let work = Pin::static_ref(&self.get_ref().work);
-        loop {
-            // Taken one by one: joining waits, which no one may do under a spin lock.
-            let thread = self.threads.lock().pop();
-            let Some(thread) = thread else { break };
-            // More than one release may be eaten by one thread; each pass adds enough for all.
-            work.release(ENOUGH_FOR_ALL);
-            thread.join();
-        }
+        Threads(self.get_ref()).stop();
     }
 
     /// Makes a handle's lane; [`Self::close_lane`] must follow.
@@ -124,46 +113,18 @@ impl Issuers {
     /// An operation that was registered is gone; `admitted` if it had been let into ksecdd. IRQL:
     /// up to DISPATCH_LEVEL.
     pub fn forget(&'static self, lane: Lane, admitted: bool) {
-        let mut queue = self.queue.lock();
-        if admitted && queue.leave(lane) {
-            self.wake(&mut queue);
-        }
-        queue.unregister(lane);
+        Threads(self).forget(lane, admitted);
     }
 
     /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
     pub fn submit(&'static self, operation: Box<Operation>) {
         let lane = operation.lane();
-        self.push(operation, |queue, operation| queue.wait(lane, operation));
+        pushed(Threads(self).submit(lane, operation));
     }
 
     /// Lets an admitted operation take its next step. IRQL: up to DISPATCH_LEVEL.
     pub fn go_on(&'static self, operation: Box<Operation>) {
-        self.push(operation, Queue::go_on);
-    }
-
-    fn push(
-        &'static self,
-        operation: Box<Operation>,
-        push: impl FnOnce(&mut Queue<Box<Operation>>, Box<Operation>) -> Result<(), Box<Operation>>,
-    ) {
-        let mut queue = self.queue.lock();
-        match push(&mut queue, operation) {
-            Ok(()) => self.wake(&mut queue),
-            // Cannot be: every operation is registered. Its memory is kept rather than freed, as
-            // a call of it might be under way.
-            Err(operation) => {
-                Box::leak(operation);
-            }
-        }
-    }
-
-    /// Under the lock: as soon as it is let go, the operation that was pushed may be over, and the
-    /// driver with it.
-    fn wake(&'static self, queue: &mut Queue<Box<Operation>>) {
-        if queue.wake() {
-            Pin::static_ref(&self.work).release(1);
-        }
+        pushed(Threads(self).go_on(operation));
     }
 
     /// Operations that wait, and operations inside.
@@ -171,9 +132,50 @@ impl Issuers {
         let queue = self.queue.lock();
         (queue.waiting(), queue.inside())
     }
+}
 
-    fn take(&self) -> Option<Box<Operation>> {
-        self.queue.lock().take_next()
+fn pushed(result: Result<(), Box<Operation>>) {
+    // Cannot fail: every operation is registered. Its memory is kept rather than freed, as a call of
+    // it might be under way.
+    if let Err(operation) = result {
+        Box::leak(operation);
+    }
+}
+
+/// The parts of the issuers, for the policy in `tlsgate_core::issuing`.
+struct Threads(&'static Issuers);
+
+impl Issuing for Threads {
+    type Word = AtomicUsize;
+    type Operation = Box<Operation>;
+    type Thread = Thread;
+
+    fn queue<R>(&self, act: impl FnOnce(&mut Queue<Box<Operation>>) -> R) -> R {
+        act(&mut self.0.queue.lock())
+    }
+
+    fn stopping(&self) -> &AtomicUsize {
+        &self.0.stopping
+    }
+
+    fn release_one(&self) {
+        Pin::static_ref(&self.0.work).release(1);
+    }
+
+    fn release_all(&self) {
+        Pin::static_ref(&self.0.work).release(ENOUGH_FOR_ALL);
+    }
+
+    fn wait(&self) {
+        Pin::static_ref(&self.0.work).wait();
+    }
+
+    fn next_thread(&self) -> Option<Thread> {
+        self.0.threads.lock().pop()
+    }
+
+    fn join(&self, thread: Thread) {
+        thread.join();
     }
 }
 
@@ -185,15 +187,5 @@ impl Issuers {
 unsafe extern "C" fn run(context: PVOID) {
     // SAFETY: this function's contract.
     let gate: &'static Gate = unsafe { &*context.cast::<Gate>() };
-    let work = Pin::static_ref(&gate.issuers.work);
-    loop {
-        work.wait();
-        gate.issuers.queue.lock().woken();
-        while let Some(operation) = gate.issuers.take() {
-            operation.step();
-        }
-        if gate.issuers.stopping.load(Ordering::Acquire) {
-            return;
-        }
-    }
+    Threads(&gate.issuers).serve(Operation::step);
 }

@@ -20,7 +20,10 @@ use core::{
     ptr,
     sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
-use tlsgate_core::ticket::{Abandoned, Begin, Completer, Ticket};
+use tlsgate_core::{
+    parties::Parties,
+    ticket::{Abandoned, Begin, Ticket},
+};
 use tlsgate_protocol::{NtStatus, SecurityStatus};
 use wdk_sys::{WDFOBJECT, WDFREQUEST};
 
@@ -118,14 +121,12 @@ impl Pending {
 
     /// Before a call to ksecdd for this request.
     pub fn begin(&self) -> Begin {
-        self.ticket.begin()
+        self.party("").begin()
     }
 
     /// After the call. IRQL: up to DISPATCH_LEVEL.
     pub fn returned(&self) {
-        if self.ticket.returned() {
-            self.count_orphan(Counter::down);
-        }
+        self.party("").returned();
     }
 
     /// The session that fails when the request is given up.
@@ -142,29 +143,19 @@ impl Pending {
     /// gives its length; it runs only when the reply is delivered. True if it was. IRQL: up to
     /// DISPATCH_LEVEL.
     pub fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) -> bool {
-        self.forget();
-        if !self.ticket.claim() {
-            return false;
-        }
-        let ours = self.unmark();
-        if ours {
+        self.party("").conclude(|| {
             // SAFETY: claimed and unmarked, so it is ours alone, once.
             unsafe { self.request.complete(status, reply) };
-        }
-        ours
+        })
     }
 
     /// Gives the request up for another reason than its cancellation. Says where its operation was, if
     /// the request was still there to be given up. IRQL: up to DISPATCH_LEVEL.
     pub fn give_up(&self, status: NtStatus, reason: &'static str) -> Option<Abandoned> {
-        self.forget();
-        if !self.ticket.claim() || !self.unmark() {
-            return None;
-        }
-        let place = self.abandoned(reason, Ticket::abandon);
-        // SAFETY: claimed and unmarked, so it is ours alone, once.
-        unsafe { self.request.complete(status, |_| 0) };
-        Some(place)
+        self.party(reason).give_up(|| {
+            // SAFETY: claimed and unmarked, so it is ours alone, once.
+            unsafe { self.request.complete(status, |_| 0) };
+        })
     }
 
     /// Gives the request up because its time has run out. IRQL: up to DISPATCH_LEVEL.
@@ -178,60 +169,79 @@ impl Pending {
         }
     }
 
-    /// The claimant takes the cancelable mark off. False if the request was cancelled: it is
-    /// completed by the later of claimant and cancel callback.
-    fn unmark(&self) -> bool {
-        // SAFETY: `pend` marked it, only the ticket's claimant comes here, and the cancel callback
-        // does not complete a request that is claimed before its unmark has failed.
-        let ours = unsafe { self.request.unmark_cancelable() };
-        if ours {
-            drop(take_pending(self.request.handle()));
-        } else if self.ticket.unmark_failed() == Completer::Me {
-            self.complete_cancelled();
+    const fn party(&self, reason: &'static str) -> Party<'_> {
+        Party {
+            pending: self,
+            reason,
         }
-        ours
-    }
-
-    /// For the later of claimant and cancel callback.
-    fn complete_cancelled(&self) {
-        drop(take_pending(self.request.handle()));
-        // SAFETY: the ticket gave the completion to the caller, once.
-        unsafe { self.request.complete(NtStatus::STATUS_CANCELLED, |_| 0) };
-    }
-
-    /// The operation is no longer wanted; its session, if any, has lost a reply and is of no use.
-    fn abandoned(
-        &self,
-        reason: &'static str,
-        how: impl FnOnce(&Ticket<AtomicUsize>) -> Abandoned,
-    ) -> Abandoned {
-        if let Some(session) = &self.session {
-            leg::fail(&self.handle, session, SecurityStatus::SEC_E_INTERNAL_ERROR);
-        }
-        // Counted first: the operation's return may take it off at once.
-        self.count_orphan(Counter::up);
-        let place = how(&self.ticket);
-        match place {
-            Abandoned::Waiting => self.count_orphan(Counter::down),
-            Abandoned::Orphaned => {
-                let session = self.session.as_ref().map_or(0, |session| session.number);
-                trace::orphaned(session, reason);
-            }
-        }
-        place
     }
 
     fn count_orphan(&self, count: fn(&Counter)) {
         count(&self.handle.orphans);
         count(&self.handle.gate.counters.orphans_live);
     }
+}
+
+/// One that completes a request or gives it up: the policy is in `tlsgate_core::parties`.
+struct Party<'a> {
+    pending: &'a Pending,
+    /// Why it gives it up, for events.
+    reason: &'static str,
+}
+
+impl Parties for Party<'_> {
+    type Word = AtomicUsize;
+
+    fn ticket(&self) -> &Ticket<AtomicUsize> {
+        &self.pending.ticket
+    }
 
     fn forget(&self) {
-        match self.number.swap(0, Ordering::AcqRel) {
+        let (pending, handle) = (self.pending, &self.pending.handle);
+        match pending.number.swap(0, Ordering::AcqRel) {
             0 => {}
-            number => self.handle.remove_pending(number),
+            number => handle.remove_pending(number),
         }
-        self.handle.gate.watch.forget(&self.deadline);
+        handle.gate.watch.forget(&pending.deadline);
+    }
+
+    fn unmark(&self) -> bool {
+        let request = &self.pending.request;
+        // SAFETY: `pend` marked it, only the ticket's claimant comes here, and the cancel callback
+        // does not complete a request that is claimed before its unmark has failed.
+        let ours = unsafe { request.unmark_cancelable() };
+        if ours {
+            drop(take_pending(request.handle()));
+        }
+        ours
+    }
+
+    /// For the later of claimant and cancel callback.
+    fn complete_cancelled(&self) {
+        let request = &self.pending.request;
+        drop(take_pending(request.handle()));
+        // SAFETY: the ticket gave the completion to the caller, once.
+        unsafe { request.complete(NtStatus::STATUS_CANCELLED, |_| 0) };
+    }
+
+    fn fail_session(&self) {
+        if let Some(session) = &self.pending.session {
+            let handle = &self.pending.handle;
+            leg::fail(handle, session, SecurityStatus::SEC_E_INTERNAL_ERROR);
+        }
+    }
+
+    fn orphan_more(&self) {
+        self.pending.count_orphan(Counter::up);
+    }
+
+    fn orphan_less(&self) {
+        self.pending.count_orphan(Counter::down);
+    }
+
+    fn tell_orphan(&self) {
+        let session = self.pending.session.as_ref();
+        trace::orphaned(session.map_or(0, |session| session.number), self.reason);
     }
 }
 
@@ -279,17 +289,8 @@ unsafe extern "C" fn cancelled(request: WDFREQUEST) {
     let Some(pending) = view_pending(request) else {
         return;
     };
-    pending.forget();
-    let mut completer = Completer::TheOther;
     pending.handle.gate.counters.cancelled.up();
-    let _traced = pending.abandoned("cancelled", |ticket| {
-        let (who, place) = ticket.cancelled();
-        completer = who;
-        place
-    });
-    if completer == Completer::Me {
-        pending.complete_cancelled();
-    }
+    let _traced = pending.party("cancelled").cancelled();
 }
 
 /// A further owner, for the cancel callback: the first stays until the request is completed, which

@@ -1,14 +1,14 @@
 //! RELEASE_CREDENTIAL.
 
 use crate::{
-    credential,
+    credential::{self, Credential},
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
     memory::Shared,
     pending::Pending,
 };
-use tlsgate_core::rundown::Closed;
+use tlsgate_core::{closing::Closing, rundown::Closed};
 use tlsgate_protocol::{
     CredentialId, NtStatus, SecurityStatus,
     payload::{ReleaseReply, ReplyHead},
@@ -32,10 +32,8 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: CredentialId) -> 
         pending.complete(NtStatus::STATUS_NOT_FOUND, |_| 0);
         return Done::Pended;
     };
-    credential.set_closer(pending);
-    if credential::close(&credential) == Closed::AfterLastUse
-        && let Some(pending) = credential.take_closer()
-    {
+    // The request comes back when sessions still use it.
+    if let Some(pending) = Releasing(&credential).close_for(pending) {
         let reply = ReleaseReply {
             head: ReplyHead::new(SecurityStatus::SEC_E_OK),
             deferred: 1,
@@ -46,4 +44,23 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: CredentialId) -> 
         });
     }
     Done::Pended
+}
+
+/// A credential that is released: the policy is in `tlsgate_core::closing`.
+struct Releasing<'a>(&'a Shared<Credential>);
+
+impl Closing for Releasing<'_> {
+    type Request = Shared<Pending>;
+
+    fn put_closer(&self, request: Shared<Pending>) {
+        self.0.set_closer(request);
+    }
+
+    fn take_closer(&self) -> Option<Shared<Pending>> {
+        self.0.take_closer()
+    }
+
+    fn close(&self) -> Closed {
+        credential::close(self.0)
+    }
 }

@@ -194,9 +194,13 @@ mod tests {
             (START, 0x100, START),
             (u32::MAX, 2, u32::MAX),
             (START, LARGEST_DIRECTORY + 1, u32::MAX),
+            (START, 0x100, START + 0xFF),
         ] {
             assert_eq!(exports(&header(start, size, image)), None);
         }
+        // To its last byte, and as large as any may be.
+        let found = exports(&header(START, 1 << 20, START + (1 << 20)));
+        assert!(found.is_some());
     }
 
     proptest! {

@@ -7,21 +7,24 @@
 //! * [`leg`]: from the result of one SSPI call to the next step: reply, or call again.
 //! * [`status`]: the one table from `SECURITY_STATUS` to what it means for a session.
 //! * [`ticket`]: who completes a request, exactly once, and whether its operation is an orphan.
+//!   [`parties`]: what its result, its cancellation and whoever gives it up do then.
 //! * [`slot`]: the callback and its returning call meet; the later one goes on.
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
-//! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
+//! * [`rundown`]: the same for what is only counted: credentials, the driver itself. [`closing`]: a request
+//!   that waits for such an end. [`life`]: the driver's own end.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`rate`]: how
-//!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
+//! * [`queue`]: admission to ksecdd, fair over handles. [`issuing`]: who wakes the threads that work it off.
+//!   [`belongings`]: what a handle has, and its clean-up.
+//! * [`budget`]: driver-wide quotas. [`rate`]: how often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
 //! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
 //! * [`histogram`]: how long legs take. [`event`]: what is traced.
 //! * [`certificates`]: whether what Schannel tells of the peer adds up.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
 //!   [`room`]: a push that cannot allocate.
 //!
-//! What several threads touch at once is a transition on one atomic word. Those types are generic
-//! over the atomic ([`word::Word`]), so that `tests/loom_leg.rs` explores every interleaving of
-//! the very source that ships.
+//! What several threads touch at once is a transition on one atomic word, or under one lock. Those types
+//! are generic over the atomic ([`word::Atomic`]), and the steps between transitions over what the rim
+//! brings, so that the models in `tests/loom_*.rs` explore interleavings of the very source that ships.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -42,12 +45,18 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod belongings;
 pub mod budget;
 pub mod certificates;
+pub mod closing;
 pub mod event;
 pub mod exports;
 pub mod histogram;
+pub mod issuing;
 pub mod leg;
+pub mod life;
+
+pub mod parties;
 pub mod quarantine;
 pub mod queue;
 pub mod rate;

@@ -32,6 +32,8 @@ fn wake_ups_are_bounded_by_the_issuers() {
     );
     queue.woken();
     assert_eq!([queue.wake(), queue.wake()], [true, false]);
+    queue.set_issuers(3);
+    assert_eq!([queue.wake(), queue.wake()], [true, false]);
 }
 
 #[test]

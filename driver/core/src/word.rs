@@ -2,7 +2,31 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// An atomic `usize`. The driver uses [`AtomicUsize`]; the model checker brings its own.
+/// What an atomic `usize` offers. The driver uses [`AtomicUsize`]; the model checker brings its own.
+pub trait Atomic: Send + Sync {
+    /// As [`AtomicUsize::new`].
+    fn new(value: usize) -> Self;
+    /// As [`AtomicUsize::load`].
+    fn load(&self, order: Ordering) -> usize;
+    /// As [`AtomicUsize::fetch_or`].
+    fn fetch_or(&self, bits: usize, order: Ordering) -> usize;
+    /// As [`AtomicUsize::fetch_and`].
+    fn fetch_and(&self, bits: usize, order: Ordering) -> usize;
+    /// As [`AtomicUsize::compare_exchange`].
+    ///
+    /// # Errors
+    ///
+    /// The value was not `current`.
+    fn compare_exchange(
+        &self,
+        current: usize,
+        next: usize,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<usize, usize>;
+}
+
+/// An atomic `usize` with the ordering that transitions need.
 ///
 /// Every operation is acquire and release: a transition publishes what was written before it, and
 /// sees what was written before the transition it follows.
@@ -39,13 +63,13 @@ pub trait Word: Send + Sync {
     }
 }
 
-impl Word for AtomicUsize {
+impl<A: Atomic> Word for A {
     fn new(value: usize) -> Self {
-        Self::new(value)
+        A::new(value)
     }
 
     fn load(&self) -> usize {
-        self.load(Ordering::Acquire)
+        Atomic::load(self, Ordering::Acquire)
     }
 
     fn set(&self, bits: usize) -> usize {
@@ -59,5 +83,33 @@ impl Word for AtomicUsize {
     fn replace(&self, current: usize, next: usize) -> Result<(), usize> {
         self.compare_exchange(current, next, Ordering::AcqRel, Ordering::Acquire)
             .map(|_| ())
+    }
+}
+
+impl Atomic for AtomicUsize {
+    fn new(value: usize) -> Self {
+        Self::new(value)
+    }
+
+    fn load(&self, order: Ordering) -> usize {
+        self.load(order)
+    }
+
+    fn fetch_or(&self, bits: usize, order: Ordering) -> usize {
+        self.fetch_or(bits, order)
+    }
+
+    fn fetch_and(&self, bits: usize, order: Ordering) -> usize {
+        self.fetch_and(bits, order)
+    }
+
+    fn compare_exchange(
+        &self,
+        current: usize,
+        next: usize,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<usize, usize> {
+        self.compare_exchange(current, next, success, failure)
     }
 }

@@ -1,35 +1,32 @@
-//! Every interleaving of the parties to a leg, over the transitions that ship.
+//! Every interleaving of the parties to a leg, over the source that ships.
 //!
 //! Parties: dispatch and issuer (one thread), SSPI's callback, KMDF's cancel callback, and handle
 //! clean-up, which gives the request up and closes the session. The model of KMDF arbitrates
 //! between unmark and cancel as its documentation says; the operation is kept in a cell that the
 //! checker watches for races, and in an `Arc` that it watches for leaks.
 
+mod kmdf;
 mod watched;
 
+use kmdf::Request;
 use loom::{
     cell::UnsafeCell,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
 use tlsgate_core::{
+    belongings::{Belongings, CleanUp},
+    parties::Parties,
     session::{Phase, State},
     slot::{CallSlot, CalledBack},
-    ticket::{Abandoned, Begin, Completer, Ticket},
+    ticket::{Begin, Ticket},
     usage::{Usage, Use},
+    word::Word,
 };
-use watched::Watched;
-
-/// KMDF's side of one request.
-#[derive(Default)]
-struct Request {
-    marked: bool,
-    cancelled: bool,
-    completions: u32,
-}
+use watched::{Watched, explore};
 
 /// What the issuer's call of SSPI does.
 #[derive(Clone, Copy, PartialEq)]
@@ -45,7 +42,7 @@ enum Sspi {
 }
 
 struct World {
-    request: Mutex<Request>,
+    request: Request,
     ticket: Ticket<Watched>,
     slot: CallSlot<Watched>,
     /// Written by whoever owns the operation, before arming and after taking.
@@ -53,7 +50,11 @@ struct World {
     usage: Usage<Watched>,
     state: State<Watched>,
     deletions: AtomicUsize,
-    orphans: Mutex<isize>,
+    orphans: Watched,
+    /// The handle's: this request, and this session.
+    belongings: Mutex<Belongings<(), (), Arc<World>>>,
+    /// The request's number in there; 0 before it is there.
+    number: AtomicU64,
 }
 
 // The cell is handed over by the slot; the checker fails the test where that is not so.
@@ -62,84 +63,108 @@ unsafe impl Send for World {}
 // SAFETY: see above.
 unsafe impl Sync for World {}
 
+/// What the rim brings for a request.
+impl Parties for World {
+    type Word = Watched;
+
+    fn ticket(&self) -> &Ticket<Watched> {
+        &self.ticket
+    }
+    fn forget(&self) {
+        match self.number.swap(0, Ordering::AcqRel) {
+            0 => {}
+            number => drop(self.with(|own| own.pending.remove(number))),
+        }
+    }
+    fn unmark(&self) -> bool {
+        self.request.unmark()
+    }
+    fn complete_cancelled(&self) {
+        self.request.complete();
+    }
+    fn fail_session(&self) {
+        self.state.fail();
+    }
+    fn orphan_more(&self) {
+        let _before = self.orphans.update(|count| count.checked_add(1)).unwrap();
+    }
+    fn orphan_less(&self) {
+        let before = self.orphans.update(|count| count.checked_sub(1));
+        assert!(before.is_ok(), "fewer orphans than none");
+    }
+    fn tell_orphan(&self) {}
+}
+
+/// What the rim brings for a handle.
+impl CleanUp for World {
+    type Credential = ();
+    type Session = ();
+    type Pending = Arc<World>;
+
+    fn with<R>(&self, act: impl FnOnce(&mut Belongings<(), (), Arc<World>>) -> R) -> R {
+        act(&mut self.belongings.lock().unwrap())
+    }
+    fn give_up(&self, pending: Arc<World>) {
+        let _place = Parties::give_up(&*pending, || pending.request.complete());
+    }
+    fn close_session(&self, (): ()) {
+        if self.usage.close() {
+            self.delete();
+        }
+    }
+    fn close_credential(&self, (): ()) {}
+}
+
 impl World {
-    fn new() -> Self {
-        Self {
-            request: Mutex::new(Request::default()),
+    /// A handle with a session.
+    fn new() -> Arc<Self> {
+        let mut belongings = Belongings::new(0, 1, 1);
+        belongings.add(|own| &mut own.sessions, ()).unwrap();
+        Arc::new(Self {
+            request: Request::default(),
             ticket: Ticket::new(),
             slot: CallSlot::new(),
             operation: UnsafeCell::new(None),
             usage: Usage::new(),
             state: State::new(),
             deletions: AtomicUsize::new(0),
-            orphans: Mutex::new(0),
-        }
-    }
-
-    // KMDF.
-
-    fn unmark(&self) -> bool {
-        let mut request = self.request.lock().unwrap();
-        assert_eq!(request.completions, 0, "unmarked after completion");
-        let won = request.marked && !request.cancelled;
-        request.marked &= !won;
-        won
-    }
-
-    fn complete(&self) {
-        self.request.lock().unwrap().completions += 1;
+            orphans: Word::new(0),
+            belongings: Mutex::new(belongings),
+            number: AtomicU64::new(0),
+        })
     }
 
     /// The I/O manager cancels the request: the driver's callback runs if it is marked.
     fn cancel(&self) {
-        {
-            let mut request = self.request.lock().unwrap();
-            if request.completions > 0 || request.cancelled {
-                return;
-            }
-            request.cancelled = true;
-            // Unmarked by a winner, who completes it.
-            if !request.marked {
-                return;
-            }
-        }
-        self.state.fail();
-        let (completer, place) = self.ticket.cancelled();
-        self.count(place);
-        if completer == Completer::Me {
-            self.complete();
+        if self.request.cancel() {
+            let _place = self.cancelled();
         }
     }
 
-    // The driver.
-
-    fn count(&self, place: Abandoned) {
-        if place == Abandoned::Orphaned {
-            *self.orphans.lock().unwrap() += 1;
+    /// Dispatch: the use right, then marked cancelable, then in the handle's table, all before anything is
+    /// issued. The operation, if it is to be.
+    fn pend(world: &Arc<Self>) -> Option<Arc<()>> {
+        if world.usage.acquire(Use::Leg).is_err() {
+            // The session is being closed.
+            world.request.complete();
+            return None;
         }
-    }
-
-    /// Claims and unmarks the request; `then` runs if it is the caller's to complete.
-    fn conclude(&self, then: impl FnOnce(&Self)) {
-        if !self.ticket.claim() {
-            return;
+        let operation = Arc::new(());
+        if !world.request.mark() {
+            world.release();
+            world.request.complete();
+            return None;
         }
-        if self.unmark() {
-            then(self);
-            self.complete();
-        } else if self.ticket.unmark_failed() == Completer::Me {
-            self.complete();
+        let pending = Arc::clone(world);
+        let added = world.with(|own| own.add(|own| &mut own.pending, pending));
+        if let Ok(number) = added {
+            world.number.store(number.get(), Ordering::Release);
+            return Some(operation);
         }
-    }
-
-    fn clean_up(&self) {
-        self.conclude(|world| {
-            world.state.fail();
-            world.count(world.ticket.abandon());
-        });
-        if self.usage.close() {
-            self.delete();
-        }
+        // The clean-up was faster.
+        world.conclude(|| world.request.complete());
+        world.release();
+        None
     }
 
     fn delete(&self) {
@@ -153,9 +178,10 @@ impl World {
     }
 
     fn issue(world: &Arc<Self>, operation: Arc<()>, sspi: Sspi) {
-        if world.ticket.begin() == Begin::Abandoned {
+        if world.begin() == Begin::Abandoned {
             drop(operation);
             world.release();
+            world.conclude(|| world.request.complete());
             return;
         }
         world.put(operation);
@@ -203,9 +229,7 @@ impl World {
     }
 
     fn finish(&self, operation: Arc<()>, good: bool) {
-        if self.ticket.returned() {
-            *self.orphans.lock().unwrap() -= 1;
-        }
+        self.returned();
         if good {
             let _ = self.state.establish();
         } else {
@@ -213,59 +237,42 @@ impl World {
         }
         drop(operation);
         self.release();
-        self.conclude(|_| ());
+        self.conclude(|| self.request.complete());
     }
-}
-
-/// Two parties are explored whole. More have more interleavings than a test has time for: of those
-/// with more than three forced switches none is tried (loom's manual: two or three find nearly all
-/// faults). `LOOM_MAX_PREEMPTIONS` raises the bound.
-fn explorer(parties: usize) -> loom::model::Builder {
-    let mut builder = loom::model::Builder::new();
-    if parties > 2 && builder.preemption_bound.is_none() {
-        builder.preemption_bound = Some(3);
-    }
-    builder
 }
 
 /// One leg under `sspi`, while the request may be cancelled and its handle cleaned up.
-fn explore(sspi: Sspi, cancel: bool, clean_up: bool) {
+fn leg(sspi: Sspi, cancel: bool, clean_up: bool) {
     let threads = 1 + usize::from(cancel) + usize::from(clean_up);
     let callback = matches!(sspi, Sspi::Elsewhere | Sspi::RefusesAndCallsBack);
-    explorer(threads + usize::from(callback)).check(move || {
-        let world = Arc::new(World::new());
-        // Dispatch: use right, marked cancelable, all before anything else can see it.
-        world.usage.acquire(Use::Leg).unwrap();
-        world.request.lock().unwrap().marked = true;
+    let parties = threads + usize::from(callback);
+    explore((parties > 2).then_some(3), move || {
+        let world = World::new();
         let mut others = Vec::new();
         for (wanted, act) in [
             (cancel, World::cancel as fn(&World)),
-            (clean_up, World::clean_up as fn(&World)),
+            (clean_up, CleanUp::clean_up as fn(&World)),
         ] {
             if wanted {
                 let world = Arc::clone(&world);
                 others.push(thread::spawn(move || act(&world)));
             }
         }
-        World::issue(&world, Arc::new(()), sspi);
+        if let Some(operation) = World::pend(&world) {
+            World::issue(&world, operation, sspi);
+        }
         for other in others {
             other.join().unwrap();
         }
+        let kept = world.with(|own| own.pending.len());
+        assert_eq!(kept, 0, "a request that is over is in its handle's table");
         // The handle goes in the end, if it has not gone before.
-        if !clean_up {
-            world.clean_up();
-        }
-        assert_eq!(
-            world.request.lock().unwrap().completions,
-            1,
-            "completed exactly once"
-        );
-        assert_eq!(
-            world.deletions.load(Ordering::Acquire),
-            1,
-            "deleted exactly once"
-        );
-        assert_eq!(*world.orphans.lock().unwrap(), 0, "no orphan is forgotten");
+        world.clean_up();
+        let completions = world.request.completions();
+        assert_eq!(completions, 1, "completed exactly once");
+        let deletions = world.deletions.load(Ordering::Acquire);
+        assert_eq!(deletions, 1, "deleted exactly once");
+        assert_eq!(world.orphans.load(), 0, "no orphan is forgotten");
         assert!(world.slot.arm().is_some(), "nothing is left inside ksecdd");
         if !cancel && !clean_up && matches!(sspi, Sspi::Inline | Sspi::Elsewhere) {
             assert_eq!(world.state.phase(), Phase::Established);
@@ -275,33 +282,33 @@ fn explore(sspi: Sspi, cancel: bool, clean_up: bool) {
 
 #[test]
 fn callback_inline() {
-    explore(Sspi::Inline, true, true);
+    leg(Sspi::Inline, true, true);
 }
 
 #[test]
 fn callback_elsewhere_against_cancel() {
-    explore(Sspi::Elsewhere, true, false);
+    leg(Sspi::Elsewhere, true, false);
 }
 
 #[test]
 fn callback_elsewhere_against_clean_up() {
-    explore(Sspi::Elsewhere, false, true);
+    leg(Sspi::Elsewhere, false, true);
 }
 
 #[test]
 fn callback_elsewhere_against_both() {
-    explore(Sspi::Elsewhere, true, true);
+    leg(Sspi::Elsewhere, true, true);
 }
 
 #[test]
 fn refused_call_against_cancel_and_clean_up() {
-    explore(Sspi::Refuses, true, true);
+    leg(Sspi::Refuses, true, true);
 }
 
 #[test]
 fn refused_call_that_calls_back() {
-    explore(Sspi::RefusesAndCallsBack, true, false);
-    explore(Sspi::RefusesAndCallsBack, false, true);
+    leg(Sspi::RefusesAndCallsBack, true, false);
+    leg(Sspi::RefusesAndCallsBack, false, true);
 }
 
 #[test]
@@ -312,31 +319,6 @@ fn nobody_interferes() {
         Sspi::Refuses,
         Sspi::RefusesAndCallsBack,
     ] {
-        explore(sspi, false, false);
+        leg(sspi, false, false);
     }
-}
-
-/// SEAL beside UNSEAL beside a leg that is refused, while the session closes: one deletion.
-#[test]
-fn a_context_is_deleted_once_after_its_last_use() {
-    explorer(4).check(|| {
-        let usage = Arc::new(Usage::<Watched>::new());
-        let deletions = Arc::new(AtomicUsize::new(0));
-        let users = [Use::Seal, Use::Unseal, Use::Leg].map(|kind| {
-            let (usage, deletions) = (Arc::clone(&usage), Arc::clone(&deletions));
-            thread::spawn(move || {
-                if usage.acquire(kind).is_ok() && usage.release(kind) {
-                    deletions.fetch_add(1, Ordering::AcqRel);
-                }
-            })
-        });
-        if usage.close() {
-            deletions.fetch_add(1, Ordering::AcqRel);
-        }
-        for user in users {
-            user.join().unwrap();
-        }
-        assert!(usage.acquire(Use::Query).is_err());
-        assert_eq!(deletions.load(Ordering::Acquire), 1);
-    });
 }

@@ -16,6 +16,7 @@ mod makefiles;
 mod manifests;
 mod mutants;
 mod package;
+mod policy_mutants;
 mod process;
 mod readme;
 mod report;
@@ -88,6 +89,11 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Change the driver's policy wherever cargo-mutants knows a change, and see its tests fail (hours).
+    PolicyMutants {
+        /// Only these files of driver/core and driver/protocol.
+        files: Vec<String>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -137,6 +143,7 @@ fn run(verb: &Verb) -> Result<()> {
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
+        Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

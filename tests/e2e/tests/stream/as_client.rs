@@ -6,6 +6,7 @@ use crate::{
     key_update::{self, KeyUpdate},
     openssl_server::{Met, OpensslServer},
     pki::{Authority, Kind, NAME, Pki, Purpose, thumbprint},
+    records::with_each_habit,
     site::each_completion_alone,
 };
 use anyhow::{Context, Result, ensure};
@@ -219,15 +220,17 @@ fn a_server_that_wants_another_group_gets_it() -> Result<()> {
         let server = OpensslServer::new(SslVersion::TLS1_3, &identity, |context| {
             Ok(context.set_groups_list("P-384")?)
         })?;
-        let forward = Forward::start(lab, server.address()?, &NAMED)?;
-        let before = legs(lab)?;
-        let mut met = server.meet(&forward)?;
-        // One that says hello, one that says it again, one that finishes.
-        let legs = legs(lab)? - before;
-        ensure!(legs >= 3, "{legs} legs: the first hello was good enough");
-        exchange(&mut met, 100)?;
-        ends_clean(met, &forward)?;
-        forward.stop()
+        with_each_habit(lab, || {
+            let forward = Forward::start(lab, server.address()?, &NAMED)?;
+            let before = legs(lab)?;
+            let mut met = server.meet(&forward)?;
+            // One that says hello, one that says it again, one that finishes.
+            let legs = legs(lab)? - before;
+            ensure!(legs >= 3, "{legs} legs: the first hello was good enough");
+            exchange(&mut met, 100)?;
+            ends_clean(met, &forward)?;
+            forward.stop()
+        })
     })
 }
 

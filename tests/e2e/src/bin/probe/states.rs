@@ -20,6 +20,7 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
     close_during_a_leg(bench, credential).await?;
     too_little_room(bench, credential).await?;
     after_a_failure(bench, credential).await?;
+    after_the_handshake(bench, credential).await?;
     in_use(bench, credential).await
 }
 
@@ -220,6 +221,20 @@ async fn after_a_failure(bench: &Bench, credential: CredentialId) -> Result<()> 
     }
     tls::talk(&bench.driver, other, &mut other_peer).await?;
     for session in [session, other] {
+        within(bench.driver.close(session)).await??;
+    }
+    Ok(())
+}
+
+/// A post-handshake message, as UNSEAL left it, need not look like a record: whatever the bytes are, ksecdd
+/// judges them. What cannot be TLS is not refused without a call, as it would be before.
+async fn after_the_handshake(bench: &Bench, credential: CredentialId) -> Result<()> {
+    for bytes in [&b"no record"[..], b"\x16", b"\x16\x03\x03\x7f\xff"] {
+        let (session, _peer) = tls::establish(&bench.driver, credential).await?;
+        let before = bench.quiet(0).await?;
+        answer(bench, &raw::accept_next(session, bytes)).await?;
+        let calls = bench.quiet(0).await?.calls - before.calls;
+        ensure!(calls == 1, "{bytes:?} made {calls} calls");
         within(bench.driver.close(session)).await??;
     }
     Ok(())

@@ -1,0 +1,112 @@
+//! How the issuers share their queue: who wakes whom, and how their threads end.
+//!
+//! A push wakes an issuer, unless so many wake-ups are on their way that every issuer will look after
+//! it; an issuer works until nothing is left for it, then sleeps. Whoever ends the driver says so first,
+//! then wakes them all.
+//!
+//! The rim brings the lock, the semaphore and the threads; the model checker brings its own. Nothing here
+//! waits but [`Issuing::serve`], on an issuer's own thread, and [`Issuing::stop`], from unload.
+
+use crate::{
+    queue::{Lane, Queue},
+    word::Word,
+};
+
+/// What the issuers' parts are, and what is made of them.
+pub trait Issuing {
+    /// The atomic.
+    type Word: Word;
+    /// What waits in the queue.
+    type Operation;
+    /// One of the threads.
+    type Thread;
+
+    /// Runs `act` with the queue, under its lock: nothing in it waits, or takes another lock.
+    fn queue<R>(&self, act: impl FnOnce(&mut Queue<Self::Operation>) -> R) -> R;
+    /// Not 0 when the threads are to end.
+    fn stopping(&self) -> &Self::Word;
+    /// Lets one more [`Self::wait`] end; called under the queue's lock, too.
+    fn release_one(&self);
+    /// Lets as many more end as there may be threads.
+    fn release_all(&self);
+    /// Waits for a release that no other wait has had.
+    fn wait(&self);
+    /// Takes a thread that is to be joined; none when there is none left.
+    fn next_thread(&self) -> Option<Self::Thread>;
+    /// Waits until a thread has ended.
+    fn join(&self, thread: Self::Thread);
+
+    /// Lets an operation wait for admission.
+    ///
+    /// # Errors
+    ///
+    /// It comes back if it was not registered in this lane.
+    fn submit(&self, lane: Lane, operation: Self::Operation) -> Result<(), Self::Operation> {
+        self.push(|queue| queue.wait(lane, operation))
+    }
+
+    /// Lets an operation take its next step, for which it needs no turn.
+    ///
+    /// # Errors
+    ///
+    /// It comes back if it was not registered.
+    fn go_on(&self, operation: Self::Operation) -> Result<(), Self::Operation> {
+        self.push(|queue| queue.go_on(operation))
+    }
+
+    /// Wakes under the lock: as soon as that is let go, the operation that was pushed may be over, and the
+    /// driver with it.
+    ///
+    /// # Errors
+    ///
+    /// What `push` says.
+    fn push<E>(
+        &self,
+        push: impl FnOnce(&mut Queue<Self::Operation>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.queue(|queue| {
+            push(queue)?;
+            if queue.wake() {
+                self.release_one();
+            }
+            Ok(())
+        })
+    }
+
+    /// An operation that was registered is gone; `admitted` if it had been let in.
+    fn forget(&self, lane: Lane, admitted: bool) {
+        self.queue(|queue| {
+            if admitted && queue.leave(lane) && queue.wake() {
+                self.release_one();
+            }
+            queue.unregister(lane);
+        });
+    }
+
+    /// An issuer's life: `work` takes the next step of one operation after the other.
+    fn serve(&self, work: impl Fn(Self::Operation)) {
+        loop {
+            self.wait();
+            // Before the last look at the queue: what was pushed before the end was wanted is found.
+            let is_last = self.stopping().load() != 0;
+            self.queue(Queue::woken);
+            while let Some(operation) = self.queue(Queue::take_next) {
+                work(operation);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    /// Ends the threads when they have worked off the queue, and waits for them.
+    fn stop(&self) {
+        self.stopping().set(1);
+        // Taken one by one: joining waits, which no one may do under a lock.
+        while let Some(thread) = self.next_thread() {
+            // More than one release may be eaten by one thread; each pass adds enough for all.
+            self.release_all();
+            self.join(thread);
+        }
+    }
+}
