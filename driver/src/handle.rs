@@ -27,6 +27,8 @@ pub struct Handle {
     pub lane: Lane,
     /// Bytes of its waiting input.
     pub bytes: Quota,
+    /// Its requests that pend, but for those that close something.
+    pub places: Quota,
     /// Its operations inside ksecdd whose request has been given up.
     pub orphans: Counter,
     tables: SpinLock<Tables>,
@@ -74,7 +76,8 @@ impl Handle {
             cleaned_up: false,
             credentials: Table::new(size(settings.credentials_per_handle)),
             sessions: Table::new(size(settings.sessions_per_handle)),
-            pending: Table::new(size(settings.pending_per_handle)),
+            // Bounded by `places`, and by what there is to close.
+            pending: Table::new(usize::MAX),
             failures: Bucket::new(
                 settings.failures_per_second,
                 settings.failures_burst,
@@ -99,6 +102,7 @@ impl Handle {
             gate,
             lane,
             bytes: Quota::new(mebibytes(settings.input_mib_per_handle)),
+            places: Quota::new(size(settings.pending_per_handle)),
             orphans: Counter::default(),
             tables,
             _share: share,
