@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod doctor;
 mod documents;
+mod faults;
 mod header;
 mod image;
 mod imports;
@@ -76,6 +77,9 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Let everything go wrong, one thing at a time: allocations, ksecdd's calls, callers, start and stop. A
+    /// sample takes two minutes, everything hours.
+    Faults(faults::Order),
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +128,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Faults(order) => faults::run(&layout, &steps, order)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();
