@@ -9,13 +9,10 @@ use crate::{
 use anyhow::{Result, bail, ensure};
 use std::time::Instant;
 use tlsgate_e2e::{Lab, PROGRAM};
-use tlsgate_lab_control::kmdf::{Switches, Trace, Value};
+use tlsgate_lab_control::kmdf::{self, Answer, Question, Switches, Trace, Value};
 
 /// `STATUS_INSUFFICIENT_RESOURCES`
 const NO_MEMORY: u64 = 0xC000_009A;
-
-/// Far more allocations than a start makes.
-const MOST: u64 = 200;
 
 /// Of the time there is, in percent.
 const PERCENT: u32 = 5;
@@ -54,18 +51,21 @@ pub fn all(lab: &Lab, plan: &Plan, tally: &mut Tally) -> Result<()> {
     tally.give()
 }
 
-/// How many allocations a start makes: without a further one it works.
+/// How many allocations a start makes.
 fn of_a_start(lab: &Lab) -> Result<u64> {
-    let (mut works, mut fails) = (MOST, 0);
-    while fails + 1 < works {
-        let middle = u64::midpoint(fails, works);
-        if starts_without(lab, middle)? {
-            works = middle;
-        } else {
-            fails = middle;
-        }
-    }
-    Ok(works)
+    lab.machine().begin_with(&Switches {
+        record_sites: true,
+        ..Switches::default()
+    })?;
+    lab.install()?;
+    let mut remote = lab.machine().remote(kmdf::MODULE)?;
+    let Answer::Sites(sites) = remote.ask(&Question::Sites)? else {
+        bail!("no sites");
+    };
+    lab.uninstall()?;
+    let asked = sites.values().map(|site| site.given).sum();
+    ensure!(asked > 0, "a start without any allocation");
+    Ok(asked)
 }
 
 /// Whether the driver starts although this allocation fails; it is gone again after that.

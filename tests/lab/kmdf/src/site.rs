@@ -19,9 +19,12 @@ static RECORDING: AtomicBool = AtomicBool::new(false);
 
 static SITES: LazyLock<Mutex<HashMap<Vec<usize>, Site>>> = LazyLock::new(Mutex::default);
 
-/// Begins to look at each allocation, or ends it: that takes time.
+/// Begins to look at each allocation, from nothing, or ends it: that takes time.
 pub fn record(wanted: bool) {
-    RECORDING.store(wanted, Ordering::Relaxed);
+    let was = RECORDING.swap(wanted, Ordering::Relaxed);
+    if wanted && !was {
+        lock(&SITES).clear();
+    }
 }
 
 /// Memory is asked for, and is there or not.

@@ -21,6 +21,10 @@ const USUAL: &str = "usual";
 /// The handle's requests are cancelled before its clean-up, as the I/O manager does for a dying process.
 const CANCELLED_FIRST: &str = "cancelled_before_cleanup";
 
+/// Variants in which memory is asked for that is not wanted otherwise: for a larger output, and for a fresh async
+/// context.
+const MORE_MEMORY: [&str; 2] = ["room_demanded", "reinit_refused"];
+
 /// Variants that leave a scenario without what it is about.
 const HOPELESS: &str = "without_post_handshake";
 
@@ -87,7 +91,7 @@ pub struct Tally {
 /// Every group of a kind.
 pub fn groups(kind: Kind) -> Vec<Group> {
     let settings = match kind {
-        Kind::Allocation => vec![USUAL],
+        Kind::Allocation => [USUAL].into_iter().chain(MORE_MEMORY).collect(),
         Kind::Security => {
             let variants = Switches::variants().into_iter().map(|variant| variant.0);
             [USUAL]
