@@ -263,7 +263,7 @@ async fn record(stage: &mut Stage<'_>, request: &Request) -> Step<(RecordReply, 
     Ok((head, bytes.to_vec()))
 }
 
-/// A leg that must fail its session, because its bytes are no TLS: gives the session.
+/// A leg that must fail its session, because its bytes are no TLS.
 pub async fn spoil(stage: &mut Stage<'_>, session: SessionId, bytes: &[u8]) -> Step<()> {
     let request = raw::accept_next(session, bytes);
     let leg = raw::leg(&stage.ask(&request).await?)?;
@@ -273,7 +273,7 @@ pub async fn spoil(stage: &mut Stage<'_>, session: SessionId, bytes: &[u8]) -> S
     Err(Ended::Wrong(anyhow!("nonsense was taken: {leg:?}")))
 }
 
-/// A request that is to be refused or not is told as it is.
+/// A request whose reply nobody reads.
 pub async fn plain(stage: &mut Stage<'_>, request: &Request) -> Step<Vec<u8>> {
     let reply = stage.ask(request).await?;
     if reply.is_empty() {

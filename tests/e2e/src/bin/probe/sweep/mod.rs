@@ -13,13 +13,15 @@ mod point;
 mod scenarios;
 mod security;
 mod stage;
+mod tally;
 
 use crate::bench::Bench;
 use after::Baseline;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
-use point::{Group, Point, Tally};
+use point::{Group, Point};
 use std::time::{Duration, Instant};
+use tally::Tally;
 
 pub use caller::Deed;
 

@@ -10,7 +10,6 @@ use super::{
 };
 use crate::bench::{Bench, within};
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 use tlsgate::protocol::SecurityStatus;
 use tlsgate_lab_control::ksecdd::{Completion, Fault, Function, Switches};
@@ -46,9 +45,12 @@ const COMPLETIONS: [(&str, Completion); 3] = [
 
 /// A scenario under a setting.
 pub struct Group {
-    kind: Kind,
-    scenario: &'static Scenario,
-    setting: &'static str,
+    /// What goes wrong.
+    pub kind: Kind,
+    /// The scenario.
+    pub scenario: &'static Scenario,
+    /// How the stand-ins behave.
+    pub setting: &'static str,
     number: usize,
 }
 
@@ -71,21 +73,6 @@ enum Wrong {
     },
     Call(Fault),
     Caller(Planned),
-}
-
-/// What came of a group.
-#[derive(Serialize)]
-pub struct Tally {
-    kind: &'static str,
-    scenario: &'static str,
-    setting: &'static str,
-    /// Points that there are.
-    points: usize,
-    /// Points that were played.
-    tried: usize,
-    /// Points in which nothing went wrong after all: there was no such allocation or call.
-    missed: usize,
-    failed: usize,
 }
 
 /// Every group of a kind.
@@ -333,35 +320,6 @@ impl fmt::Display for Point {
             ),
             Wrong::Call(fault) => f.write_str(&security::words(fault)),
             Wrong::Caller(planned) => write!(f, "request {} {:?}", planned.step, planned.deed),
-        }
-    }
-}
-
-impl Tally {
-    /// Of nothing yet.
-    pub const fn of(group: &Group, points: usize) -> Self {
-        Self {
-            kind: match group.kind {
-                Kind::Allocation => "allocation",
-                Kind::Security => "security",
-                Kind::Caller => "caller",
-            },
-            scenario: group.scenario.name,
-            setting: group.setting,
-            points,
-            tried: 0,
-            missed: 0,
-            failed: 0,
-        }
-    }
-
-    /// One more.
-    pub fn count(&mut self, done: &Result<bool>) {
-        self.tried += 1;
-        match done {
-            Ok(true) => {}
-            Ok(false) => self.missed += 1,
-            Err(_) => self.failed += 1,
         }
     }
 }
