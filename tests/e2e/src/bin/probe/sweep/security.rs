@@ -243,7 +243,7 @@ fn effects(function: Function, statuses: &[i32], one: i32) -> Vec<Effect> {
             .chain(statuses.iter().copied().map(Effect::Completed))
             .chain([
                 Effect::RefusedWithCallback(one),
-                Effect::CallbackLost(one),
+                Effect::CallbackLost(final_status(one)),
                 Effect::CompletedLateAfter {
                     status: None,
                     ms: LATE_MS,
@@ -256,6 +256,15 @@ fn effects(function: Function, statuses: &[i32], one: i32) -> Vec<Effect> {
             ])
             .collect(),
         _ => refused().collect(),
+    }
+}
+
+/// A call whose status says that it goes on has lost nothing yet.
+const fn final_status(status: i32) -> i32 {
+    if status == SecurityStatus::SEC_I_ASYNC_CALL_PENDING.0 {
+        SecurityStatus::SEC_E_INTERNAL_ERROR.0
+    } else {
+        status
     }
 }
 
