@@ -16,7 +16,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: SessionId) -> Don
     if let Err(status) = handle.session(id) {
         return refuse(request, status);
     }
-    let pending = match Pending::pend(request, handle, None, handle.gate.closing_due()) {
+    let pending = match Pending::pend_closing(request, handle) {
         Ok(pending) => pending,
         Err((Some(request), status)) => return refuse(request, status),
         Err((None, _)) => return Done::Completed,

@@ -28,6 +28,8 @@ pub struct Handle {
     pub lane: Lane,
     /// Bytes of its waiting input.
     pub bytes: Quota,
+    /// Its requests that pend, but for those that close something.
+    pub places: Quota,
     /// Its operations inside ksecdd whose request has been given up.
     pub orphans: Counter,
     tables: SpinLock<Tables>,
@@ -73,7 +75,8 @@ impl Handle {
             own: Belongings::new(
                 size(settings.credentials_per_handle),
                 size(settings.sessions_per_handle),
-                size(settings.pending_per_handle),
+                // Bounded by `places`, and by what there is to close.
+                usize::MAX,
             ),
             failures: Bucket::new(
                 settings.failures_per_second,
@@ -99,6 +102,7 @@ impl Handle {
             gate,
             lane,
             bytes: Quota::new(mebibytes(settings.input_mib_per_handle)),
+            places: Quota::new(size(settings.pending_per_handle)),
             orphans: Counter::default(),
             tables,
             _share: share,

@@ -10,7 +10,7 @@ use crate::{
     leg,
     memory::Shared,
     operation::Operation,
-    quota::Share,
+    quota::Place,
     session::Session,
     trace,
 };
@@ -53,7 +53,7 @@ pub struct Pending {
     number: AtomicU64,
     /// Its deadline's key in the watch; 0 before it is there.
     deadline: AtomicU64,
-    _share: Share,
+    _place: Option<Place>,
     /// Last to be dropped: it keeps the driver loaded.
     handle: Shared<Handle>,
 }
@@ -72,11 +72,33 @@ impl Pending {
         session: Option<Shared<Session>>,
         due: u64,
     ) -> Result<Shared<Self>, (Option<Request>, NtStatus)> {
+        match Place::take(handle) {
+            Ok(place) => Self::pend_in(request, handle, session, due, Some(place)),
+            Err(status) => Err((Some(request), status)),
+        }
+    }
+
+    /// The same for a request that closes something, which no quota is to keep from it: there are no more of
+    /// them than there are things to close, and threads that dispatch.
+    ///
+    /// # Errors
+    ///
+    /// As above, but for the quota.
+    pub fn pend_closing(
+        request: Request,
+        handle: &Shared<Handle>,
+    ) -> Result<Shared<Self>, (Option<Request>, NtStatus)> {
+        Self::pend_in(request, handle, None, handle.gate.closing_due(), None)
+    }
+
+    fn pend_in(
+        request: Request,
+        handle: &Shared<Handle>,
+        session: Option<Shared<Session>>,
+        due: u64,
+        place: Option<Place>,
+    ) -> Result<Shared<Self>, (Option<Request>, NtStatus)> {
         let gate = handle.gate;
-        let share = match Share::take(gate, &gate.quotas.pending, 1) {
-            Ok(share) => share,
-            Err(status) => return Err((Some(request), status)),
-        };
         let pending = Self {
             ticket: Ticket::new(),
             request: request.keep(),
@@ -84,7 +106,7 @@ impl Pending {
             session,
             number: AtomicU64::new(0),
             deadline: AtomicU64::new(0),
-            _share: share,
+            _place: place,
         };
         let Ok(pending) = Shared::try_new(pending) else {
             return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));

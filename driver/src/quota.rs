@@ -38,6 +38,38 @@ impl Drop for Share {
     }
 }
 
+/// What a request that pends costs: of its handle's, and of the driver's.
+pub struct Place {
+    _all: Share,
+    handle: Shared<Handle>,
+}
+
+impl Place {
+    /// Takes one. IRQL: any.
+    ///
+    /// # Errors
+    ///
+    /// None is left; it is counted.
+    pub fn take(handle: &Shared<Handle>) -> Result<Self, NtStatus> {
+        let gate = handle.gate;
+        let all = Share::take(gate, &gate.quotas.pending, 1)?;
+        if !handle.places.take(1) {
+            gate.counters.quota_refusals.up();
+            return Err(NtStatus::STATUS_QUOTA_EXCEEDED);
+        }
+        Ok(Self {
+            _all: all,
+            handle: handle.clone(),
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.handle.places.give_back(1);
+    }
+}
+
 /// What waiting input costs: of its handle's bytes, and of the driver's.
 pub struct Charge {
     _all: Share,

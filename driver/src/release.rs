@@ -22,7 +22,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: CredentialId) -> 
         Ok(credential) if credential.is_ready() => {}
         _ => return refuse(request, NtStatus::STATUS_NOT_FOUND),
     }
-    let pending = match Pending::pend(request, handle, None, handle.gate.closing_due()) {
+    let pending = match Pending::pend_closing(request, handle) {
         Ok(pending) => pending,
         Err((Some(request), status)) => return refuse(request, status),
         Err((None, _)) => return Done::Completed,

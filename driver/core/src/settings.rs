@@ -85,9 +85,9 @@ settings! {
     credentials_per_handle "CredentialsPerHandle" = 256 in 1..=65_536,
         "Credentials of a handle.";
     pending "PendingRequests" = 131_072 in 1..=1_048_576,
-        "Requests that pend at a time, in all.";
+        "Requests that pend at a time, in all, but for those that close something.";
     pending_per_handle "PendingRequestsPerHandle" = 32_768 in 1..=1_048_576,
-        "Requests of a handle that pend at a time.";
+        "Requests of a handle that pend at a time, but for those that close something.";
     operations "Operations" = 262_144 in 16..=4_194_304,
         "Operations that exist at a time, one in reserve for each session and credential included.";
     operations_per_handle "OperationsPerHandle" = 131_072 in 16..=4_194_304,

@@ -114,7 +114,8 @@
 /**
  * tlsgate_acquire_request.flags, a mask.
  *
- * The peer's certificate is not checked; QUERY_SESSION tells what it is, and the caller judges.
+ * The server's certificate is not checked; QUERY_SESSION tells what it is, and the caller judges.
+ * Clients only.
  */
 #define TLSGATE_CREDENTIAL_MANUAL_CHECK 1
 

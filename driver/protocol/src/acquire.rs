@@ -58,7 +58,12 @@ pub fn acquire(input: &[u8]) -> Result<Acquire<'_>, DecodeError> {
         return Err(DecodeError::InputTooLarge);
     }
     let fits_the_role = match role {
-        Role::Server => certificates.len() > 0 && (principal.is_empty() || is_name(principal)),
+        Role::Server => {
+            certificates.len() > 0
+                && (principal.is_empty() || is_name(principal))
+                // "Client only", says the page of `SCH_CREDENTIALS`.
+                && request.flags & flag::MANUAL_CHECK == 0
+        }
         Role::Client => {
             principal.is_empty() && request.flags & flag::REQUEST_CLIENT_CERTIFICATE == 0
         }

@@ -10,7 +10,8 @@ pub mod role {
 
 /// [`AcquireRequest::flags`](crate::payload::AcquireRequest::flags), a mask.
 pub mod credential {
-    /// The peer's certificate is not checked; QUERY_SESSION tells what it is, and the caller judges.
+    /// The server's certificate is not checked; QUERY_SESSION tells what it is, and the caller judges.
+    /// Clients only.
     pub const MANUAL_CHECK: u32 = 1;
     /// Revocation of the peer's own certificate is checked. One of the three, not with
     /// [`MANUAL_CHECK`].

@@ -217,7 +217,7 @@ fn acquire_checks_each_field() {
     };
     assert_eq!(acquire.protocols, protocols::ALL);
 
-    let wrong: [(&str, Change); 13] = [
+    let wrong: [(&str, Change); 14] = [
         ("role", |request, _| request.role = 0),
         ("count", |request, _| {
             request.certificate_count = u32::try_from(limits::MAX_CERTIFICATES).unwrap() + 1;
@@ -230,7 +230,11 @@ fn acquire_checks_each_field() {
         ("revocation exceptions without a check", |request, _| {
             request.flags = credential::IGNORE_REVOCATION_OFFLINE;
         }),
+        ("a server that checks its clients itself", |request, _| {
+            request.flags = credential::MANUAL_CHECK;
+        }),
         ("revocation where the caller checks", |request, _| {
+            request.role = role::CLIENT;
             request.flags = credential::REVOCATION_END | credential::MANUAL_CHECK;
         }),
         ("a client that asks its clients", |request, _| {

@@ -86,8 +86,8 @@ impl CredentialOptions {
         self
     }
 
-    /// The peer's certificate is not checked: [`Connection`](crate::Connection) tells what it is, and
-    /// the caller judges before it trusts the peer with anything.
+    /// The server's certificate is not checked: [`Connection`](crate::Connection) tells what it is, and
+    /// the caller judges before it trusts the server with anything. Clients only.
     #[must_use]
     pub const fn manual_check(self) -> Self {
         self.flag(flag::MANUAL_CHECK)

@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod documents;
 mod end_to_end;
+mod faults;
 mod header;
 mod image;
 mod imports;
@@ -94,6 +95,9 @@ enum Verb {
         /// Only these files of driver/core and driver/protocol.
         files: Vec<String>,
     },
+    /// Let everything go wrong, one thing at a time: allocations, ksecdd's calls, callers, start and stop. A
+    /// sample takes two minutes, everything hours.
+    Faults(faults::Order),
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -144,6 +148,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
+        Verb::Faults(order) => faults::run(&layout, &steps, order)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

@@ -48,6 +48,9 @@ pub enum Question {
         /// The number of the last event that is known already.
         after: u64,
     },
+    /// Where in the driver memory was asked for while [`Switches::record_sites`] was on: answered by
+    /// [`Answer::Sites`].
+    Sites,
 }
 
 /// What the stand-in answers.
@@ -66,6 +69,8 @@ pub enum Answer {
     },
     /// To [`Question::Events`]: in order. The oldest are gone when there were very many.
     Events(Vec<Event>),
+    /// To [`Question::Sites`]: by the return addresses in the driver's image, innermost first, as offsets.
+    Sites(BTreeMap<String, Site>),
 }
 
 /// Where Windows leaves something open, or a test wants an unlikely case.
@@ -92,6 +97,10 @@ pub struct Switches {
     pub file_name: String,
     /// Lets this many pool allocations succeed, the one after them fail, and the rest succeed.
     pub fail_allocation_after: Option<u64>,
+    /// Lets one in so many pool allocations fail, drawn by a generator: its seed, and one in how many.
+    pub fail_one_in: Option<(u64, u32)>,
+    /// Look where in the driver memory is asked for; see [`Question::Sites`].
+    pub record_sites: bool,
     /// `WdfDriverOpenParametersRegistryKey` makes the key when there is none: the framework's published source
     /// does (`fxdriverapikm.cpp`), its reference page does not say so.
     pub makes_parameters_key: bool,
@@ -111,6 +120,8 @@ impl Default for Switches {
             accounts: BTreeMap::new(),
             file_name: String::new(),
             fail_allocation_after: None,
+            fail_one_in: None,
+            record_sites: false,
             makes_parameters_key: true,
             trace: None,
         }
@@ -249,6 +260,8 @@ pub struct Report {
     pub pool_bytes_peak: usize,
     /// Pool allocations so far.
     pub pool_allocations: u64,
+    /// Pool allocations that were made to fail so far, those for framework objects included.
+    pub allocations_refused: u64,
     /// Framework objects of all kinds.
     pub objects: usize,
     /// Of these: open files.
@@ -283,6 +296,15 @@ pub struct Report {
     pub providers: usize,
     /// Calls of `EtwWriteTransfer`, heard or not.
     pub event_writes: u64,
+}
+
+/// A place in the driver that asks for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Site {
+    /// How often there was memory.
+    pub given: u64,
+    /// How often there was made to be none.
+    pub refused: u64,
 }
 
 /// Asks the stand-in how many of everything there are.

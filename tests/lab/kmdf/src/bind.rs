@@ -10,7 +10,7 @@ use crate::{
     stop::stop,
     table, unload, wdm, worker,
 };
-use std::sync::Mutex;
+use std::{ops::Range, sync::Mutex};
 use windows_sys::Win32::{
     Foundation::{HMODULE, STATUS_NOT_SUPPORTED, STATUS_SUCCESS},
     System::LibraryLoader::{
@@ -27,6 +27,7 @@ const STRUCTURES: u32 = 81;
 struct Bound {
     driver: wdm::Driver,
     service: String,
+    image: Range<usize>,
     globals: Box<DriverGlobals>,
 }
 
@@ -38,6 +39,12 @@ pub fn service() -> String {
         .as_ref()
         .map(|bound| bound.service.clone())
         .unwrap_or_default()
+}
+
+/// The addresses of the driver's image; none before it is bound.
+pub fn image() -> Range<usize> {
+    let bound = lock(&BOUND);
+    bound.as_ref().map_or(0..0, |bound| bound.image.clone())
 }
 
 /// Wine's object for the driver.
@@ -84,6 +91,7 @@ pub extern "system" fn WdfVersionBind(
     let mut bound = Bound {
         driver,
         globals: Box::new(new_globals(&service)),
+        image: patch::range(driver.image()),
         service,
     };
     globals.set(&raw mut *bound.globals as usize);

@@ -4,7 +4,7 @@ use crate::{
     bind, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
-    object, pool, reference, request,
+    object, pool, reference, request, site,
     stop::stop,
     thread, token, unload, worker,
 };
@@ -83,6 +83,7 @@ fn answer(question: Question) -> Answer {
             clock::sleep(milliseconds);
             time()
         }
+        Question::Sites => Answer::Sites(site::all()),
         Question::Events { after } => Answer::Events(etw::events(after)),
     }
 }
@@ -99,6 +100,8 @@ fn time() -> Answer {
 fn set(wanted: &Switches) {
     worker::set_count(wanted.workers);
     pool::fail_after(wanted.fail_allocation_after);
+    pool::fail_one_in(wanted.fail_one_in);
+    site::record(wanted.record_sites);
     SWITCHES
         .write()
         .unwrap_or_else(PoisonError::into_inner)
@@ -116,6 +119,7 @@ fn report() -> Report {
         pool_bytes: pool.bytes,
         pool_bytes_peak: pool.peak,
         pool_allocations: pool.allocations,
+        allocations_refused: pool.refused,
         files: count(Kind::File),
         requests: count(Kind::Request),
         memory: count(Kind::Memory),

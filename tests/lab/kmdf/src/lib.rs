@@ -97,6 +97,8 @@ mod registry;
 #[cfg(windows)]
 mod request;
 #[cfg(windows)]
+mod site;
+#[cfg(windows)]
 mod spinlock;
 #[cfg(windows)]
 mod sspi;

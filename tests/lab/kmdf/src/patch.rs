@@ -2,6 +2,7 @@
 //! changed, the file is not.
 
 use crate::{ffi::Out, kernel, stop::stop};
+use std::ops::Range;
 use windows_sys::Win32::System::Memory::{PAGE_READWRITE, VirtualProtect};
 
 /// Offsets in a PE32+ image.
@@ -9,6 +10,8 @@ mod pe {
     pub const NEW_HEADER: usize = 0x3C;
     /// From the new header to the import directory's address.
     pub const IMPORTS: usize = 0x18 + 0x78;
+    /// From the new header to the bytes that the image takes.
+    pub const SIZE: usize = 0x18 + 0x38;
     pub const DESCRIPTOR: usize = 20;
     pub const DESCRIPTOR_NAME: usize = 12;
     pub const DESCRIPTOR_SLOTS: usize = 16;
@@ -33,6 +36,12 @@ pub fn imports(base: usize) -> usize {
         descriptor += pe::DESCRIPTOR;
     }
     replaced
+}
+
+/// The addresses of the image at `base`.
+pub fn range(base: usize) -> Range<usize> {
+    let header = base + word(base + pe::NEW_HEADER);
+    base..base + word(header + pe::SIZE)
 }
 
 fn module_imports(base: usize, names: usize, slots: usize) -> usize {

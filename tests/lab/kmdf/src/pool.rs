@@ -4,6 +4,7 @@ use crate::{
     guard::{Block, FREED, FRESH, first_change},
     irql,
     object::lock,
+    site,
     stop::stop,
 };
 use std::{
@@ -39,6 +40,8 @@ pub struct Usage {
     pub peak: usize,
     /// Allocations so far.
     pub allocations: u64,
+    /// Those that were made to fail.
+    pub refused: u64,
 }
 
 #[derive(Default)]
@@ -48,6 +51,8 @@ struct Pool {
     freed_bytes: usize,
     usage: Usage,
     fail_after: Option<u64>,
+    /// The generator of one failure in so many.
+    fail_one_in: Option<(u64, u32)>,
 }
 
 static POOL: LazyLock<Mutex<Pool>> = LazyLock::new(Mutex::default);
@@ -62,20 +67,23 @@ pub fn fail_after(successes: Option<u64>) {
     lock(&POOL).fail_after = successes;
 }
 
-/// Whether an allocation may succeed, according to [`fail_after`].
+/// Lets one in so many allocations fail, drawn by a generator with this seed.
+pub fn fail_one_in(wanted: Option<(u64, u32)>) {
+    lock(&POOL).fail_one_in = wanted;
+}
+
+/// Whether an allocation may succeed, according to [`fail_after`] and [`fail_one_in`].
 pub fn may_allocate() -> bool {
-    let mut pool = lock(&POOL);
-    match pool.fail_after {
-        Some(0) => {
-            pool.fail_after = None;
-            false
+    let may = {
+        let mut pool = lock(&POOL);
+        let may = pool.turn_comes() && pool.is_lucky();
+        if !may {
+            pool.usage.refused += 1;
         }
-        Some(left) => {
-            pool.fail_after = Some(left - 1);
-            true
-        }
-        None => true,
-    }
+        may
+    };
+    site::asked(may);
+    may
 }
 
 /// `ExAllocatePool2`
@@ -164,6 +172,31 @@ pub fn retire(block: Block) {
 }
 
 impl Pool {
+    fn turn_comes(&mut self) -> bool {
+        match self.fail_after {
+            Some(0) => {
+                self.fail_after = None;
+                false
+            }
+            Some(left) => {
+                self.fail_after = Some(left - 1);
+                true
+            }
+            None => true,
+        }
+    }
+
+    fn is_lucky(&mut self) -> bool {
+        let Some((state, one_in)) = &mut self.fail_one_in else {
+            return true;
+        };
+        // Steele, Lea and Flood's SplitMix64: any seed will do.
+        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut drawn = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        drawn = (drawn ^ (drawn >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (drawn ^ (drawn >> 31)) % u64::from((*one_in).max(1)) != 0
+    }
+
     /// Fills a block with a pattern and watches it for late writers.
     fn retire(&mut self, mut block: Block) {
         if let Some(place) = block.overrun() {

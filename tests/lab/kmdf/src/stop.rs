@@ -73,7 +73,7 @@ pub fn stop_at(rule: &str, detail: &dyn Display, callers: &[usize]) -> ! {
 }
 
 /// Return addresses of this thread, innermost first.
-fn callers() -> Vec<usize> {
+pub fn callers() -> Vec<usize> {
     let mut frames = [std::ptr::null_mut(); DEPTH];
     #[expect(clippy::cast_possible_truncation, reason = "DEPTH is 62")]
     // SAFETY: `frames` has room for as many addresses as asked for; no hash is wanted.

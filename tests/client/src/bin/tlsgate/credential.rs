@@ -29,7 +29,12 @@ pub fn server(options: &cli::Serve, certificates: &[Thumbprint]) -> Result<Crede
 pub fn client(options: &cli::Client) -> CredentialOptions {
     let credential = places(&options.credential, &options.cert)
         .fold(CredentialOptions::client(), CredentialOptions::certificate);
-    common(credential, &options.credential)
+    let credential = common(credential, &options.credential);
+    if options.manual_check {
+        credential.manual_check()
+    } else {
+        credential
+    }
 }
 
 /// Acquires it; the error names the certificates, and says which of them the store lacks.
@@ -90,9 +95,6 @@ fn common(mut credential: CredentialOptions, options: &cli::Credential) -> Crede
             cli::Version::Tls12 => Protocols::TLS1_2,
             cli::Version::Tls13 => Protocols::TLS1_3,
         });
-    }
-    if options.manual_check {
-        credential = credential.manual_check();
     }
     if let Some(how) = options.revocation {
         credential = credential.revocation(how.into());

@@ -49,6 +49,8 @@ mod statuses;
 #[cfg(windows)]
 mod subsystem;
 #[cfg(windows)]
+mod sweep;
+#[cfg(windows)]
 mod switched_off;
 #[cfg(windows)]
 mod switches;

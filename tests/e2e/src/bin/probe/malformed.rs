@@ -165,8 +165,16 @@ fn in_acquire(good: &Request) -> Vec<(&'static str, Request)> {
             ),
         ),
         (
+            "a server that checks its clients itself",
+            head(flags, credential::MANUAL_CHECK),
+        ),
+        (
             "revocation where the caller checks",
-            head(flags, credential::REVOCATION_END | credential::MANUAL_CHECK),
+            with(
+                &head(flags, credential::REVOCATION_END | credential::MANUAL_CHECK),
+                role,
+                &role::CLIENT.to_le_bytes(),
+            ),
         ),
         (
             "exceptions from no revocation check",

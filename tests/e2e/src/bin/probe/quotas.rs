@@ -119,6 +119,8 @@ async fn requests(bench: &mut Bench) -> Result<()> {
     let other = Device::open()?;
     let own = leg(bench.credential().await?)?;
     let theirs = leg(bench.credential_on(&other.driver()).await?)?;
+    let unused = bench.credential().await?;
+    let (closing, _peer) = tls::establish(&bench.driver, unused).await?;
     bench.lab.complete(Completion::Held)?;
     let mut pending = Vec::new();
     for held in 1..=3 {
@@ -130,8 +132,11 @@ async fn requests(bench: &mut Bench) -> Result<()> {
     bench.held(4).await?;
     too_many(bench, &other, &theirs).await?;
     too_many(bench, &other, &raw::acquire(bench.thumbprint, "")).await?;
-    // One of the first handle's makes room for the other handle.
     bench.lab.complete(Completion::Late)?;
+    // What closes something needs no room.
+    within(bench.driver.close(closing)).await??;
+    ensure!(!within(bench.driver.release(unused)).await??, "deferred");
+    // One of the first handle's makes room for the other handle.
     bench.lab.release_some(Some(1))?;
     let mut pending = pending.into_iter();
     answered(pending.next().context("no leg")?, "the first leg").await?;

@@ -67,6 +67,47 @@ pub fn acquire(thumbprint: Thumbprint, store: &str) -> Request {
     )
 }
 
+/// What ACQUIRE_CREDENTIAL asks for beside whose side it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wish<'a> {
+    /// How often the same certificate.
+    pub certificates: u32,
+    /// [`credential`].
+    pub flags: u32,
+    /// The one server name.
+    pub principal: &'a str,
+    /// What it takes the place of.
+    pub replaces: Option<CredentialId>,
+}
+
+/// ACQUIRE_CREDENTIAL for this side ([`role`]), with certificates of the machine's personal store.
+pub fn acquire_as(role: u32, thumbprint: Thumbprint, wish: Wish<'_>) -> Request {
+    let certificate = CertificateReference {
+        thumbprint: thumbprint.0,
+        store_scope: store_scope::MACHINE,
+        store_name_length: 0,
+        store_name: [0; limits::MAX_STORE_NAME],
+        reserved: 0,
+    };
+    let head = AcquireRequest {
+        head: RequestHead::default(),
+        replaces: wish.replaces.map_or(0, CredentialId::get),
+        role,
+        protocols: 0,
+        flags: wish.flags,
+        certificate_count: wish.certificates,
+        principal_length: length(wish.principal.len()),
+        timeout_ms: 0,
+    };
+    let mut behind = Vec::new();
+    for _ in 0..wish.certificates {
+        behind.extend(certificate.as_bytes());
+    }
+    behind.extend(wish.principal.as_bytes());
+    let room = size_of::<AcquireReply>();
+    request(Ioctl::AcquireCredential, &head, &behind, room)
+}
+
 /// ACQUIRE_CREDENTIAL for a client that shows no certificate and checks its server's itself.
 pub fn acquire_client() -> Request {
     let head = AcquireRequest {

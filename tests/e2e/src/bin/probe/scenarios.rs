@@ -3,7 +3,7 @@
 use crate::{
     bench::Bench, cancel, crowd, deadlines, events, fairness, faults, garbage, ids, lost,
     malformed, measured, memory, opening, quotas, race, records, states, statuses, subsystem,
-    switched_off, vanish, wrong,
+    sweep, switched_off, vanish, wrong,
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -110,6 +110,20 @@ enum Scenario {
     Callbacks,
     /// No memory, at every allocation in turn.
     Memory,
+    /// Everything goes wrong, one thing at a time.
+    Sweep(sweep::Order),
+    /// How many requests each scenario of the sweep sends.
+    SweepSteps,
+    /// Plays a scenario of the sweep up to a request, and waits there.
+    SweepWait {
+        /// Which scenario.
+        scenario: String,
+        /// Which request, counted from 1.
+        step: usize,
+        /// Before it, or while it is inside ksecdd.
+        #[arg(value_enum)]
+        deed: sweep::Deed,
+    },
     /// The wrong driver breaks a rule.
     Wrong {
         /// The fault's function code.
@@ -118,6 +132,14 @@ enum Scenario {
 }
 
 impl Scenario {
+    /// How long it may take. A sweep has limits of its own, one for each of its points.
+    const fn limit(&self) -> Duration {
+        match self {
+            Self::Sweep(_) | Self::SweepSteps | Self::SweepWait { .. } => Duration::MAX,
+            _ => LIMIT,
+        }
+    }
+
     /// What it looks at are numbers, of calls, milliseconds or IRQLs, that depend on how the stand-ins are
     /// set: it runs under their usual settings, whatever the variant.
     const fn counts_what_depends_on_switches(&self) -> bool {
@@ -139,13 +161,14 @@ pub fn run() -> Result<()> {
         .enable_time()
         .build()?
         .block_on(async {
-            tokio::time::timeout(LIMIT, scenario(&arguments))
+            let limit = arguments.scenario.limit();
+            tokio::time::timeout(limit, scenario(arguments))
                 .await
                 .context("the scenario does not end")?
         })
 }
 
-async fn scenario(arguments: &Arguments) -> Result<()> {
+async fn scenario(arguments: Arguments) -> Result<()> {
     if let Scenario::Wrong { function } = arguments.scenario {
         return wrong::commit_one(function).await;
     }
@@ -184,6 +207,13 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::Refusals => faults::refusals(&mut bench).await?,
         Scenario::Callbacks => faults::callbacks(&mut bench).await?,
         Scenario::Memory => memory::all(&mut bench).await?,
+        Scenario::Sweep(order) => sweep::run(&mut bench, &order).await?,
+        Scenario::SweepSteps => sweep::steps(&mut bench).await?,
+        Scenario::SweepWait {
+            scenario,
+            step,
+            deed,
+        } => return sweep::wait(&mut bench, &scenario, step, deed).await,
         Scenario::Empty | Scenario::Wrong { .. } => {}
     }
     bench.empty().await

@@ -1,10 +1,10 @@
 //! The stand-ins' switches and counts, from the machine's side.
 
 use anyhow::{Result, bail};
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 use tlsgate_lab_control::{
     FOLDER, Remote,
-    kmdf::{self, Event, Report, Trace},
+    kmdf::{self, Event, Report, Site, Trace},
     ksecdd::{self, Completion, Effect, Fault, Function, State},
 };
 use tlsgate_lab_machine::wait_until;
@@ -45,11 +45,7 @@ impl StandIns {
 
     /// Changes how ksecdd behaves.
     pub fn ksecdd(&mut self, change: impl FnOnce(&mut ksecdd::Switches)) -> Result<()> {
-        let ksecdd::Answer::Switches(mut switches) =
-            self.ksecdd.ask(&ksecdd::Question::Switches)?
-        else {
-            bail!("ksecdd does not tell its switches");
-        };
+        let mut switches = self.ksecdd_switches()?;
         change(&mut switches);
         let _before: ksecdd::Answer = self.ksecdd.ask(&ksecdd::Question::Set(switches))?;
         Ok(())
@@ -113,6 +109,42 @@ impl StandIns {
         match self.ksecdd.ask(&ksecdd::Question::State)? {
             ksecdd::Answer::State(state) => Ok(state),
             other => bail!("not the state: {other:?}"),
+        }
+    }
+
+    /// Whether the fault that was set has been taken.
+    pub fn is_fault_taken(&mut self) -> Result<bool> {
+        Ok(self.ksecdd_switches()?.faults.is_empty())
+    }
+
+    /// Whether ksecdd makes alerts of what is out of band.
+    pub fn makes_alerts(&mut self) -> Result<bool> {
+        Ok(self.ksecdd_switches()?.out_of_band_alert)
+    }
+
+    /// Whether ksecdd gives session tickets.
+    pub fn gives_tickets(&mut self) -> Result<bool> {
+        Ok(self.ksecdd_switches()?.session_tickets)
+    }
+
+    /// How often memory was asked for, and given or not.
+    pub fn asked_for_memory(&mut self) -> Result<u64> {
+        let sites = self.sites()?;
+        Ok(sites.values().map(|site| site.given + site.refused).sum())
+    }
+
+    /// Where in the driver memory was asked for.
+    pub fn sites(&mut self) -> Result<BTreeMap<String, Site>> {
+        match self.kmdf.ask(&kmdf::Question::Sites)? {
+            kmdf::Answer::Sites(sites) => Ok(sites),
+            other => bail!("not the sites: {other:?}"),
+        }
+    }
+
+    fn ksecdd_switches(&mut self) -> Result<ksecdd::Switches> {
+        match self.ksecdd.ask(&ksecdd::Question::Switches)? {
+            ksecdd::Answer::Switches(switches) => Ok(switches),
+            other => bail!("not the switches: {other:?}"),
         }
     }
 

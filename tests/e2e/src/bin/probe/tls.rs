@@ -169,7 +169,7 @@ static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
 
 /// Takes any certificate: who the server is, is not the question here. Its signatures are checked.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
+pub struct AnyCertificate(pub Arc<CryptoProvider>);
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

@@ -52,6 +52,9 @@ pub struct Client {
     /// How long a handshake may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub timeout: u32,
+    /// Let any certificate of the server's pass; what it is, and what is wrong with it, is told.
+    #[arg(long)]
+    pub manual_check: bool,
     #[command(flatten)]
     pub credential: Credential,
 }

@@ -12,9 +12,6 @@ pub struct Credential {
     /// This TLS version only.
     #[arg(long, value_enum, value_name = "VERSION")]
     pub tls: Option<Version>,
-    /// Let any certificate pass; what it is, and what is wrong with it, is told.
-    #[arg(long)]
-    pub manual_check: bool,
     /// Check the revocation of the peer's certificates.
     #[arg(long, value_enum, value_name = "HOW FAR")]
     pub revocation: Option<Revoked>,
