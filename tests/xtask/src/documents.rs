@@ -75,7 +75,9 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Package => Proof::PartOfTest("the packaged driver"),
         Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
         Verb::Test { mutants: None } => Proof::PartOfTest("pub fn all"),
-        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } => Proof::TooLong,
+        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } | Verb::Fuzz { .. } => {
+            Proof::TooLong
+        }
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }
@@ -94,6 +96,7 @@ fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
     let folder = match package {
         "tlsgate-client" => "tests/client",
         "tlsgate-core" => "driver/core",
+        "tlsgate-fuzz" => "tests/fuzz",
         "tlsgate-protocol" => "driver/protocol",
         "tlsgate-e2e" => "tests/e2e",
         "xtask" => "tests/xtask",
@@ -232,7 +235,9 @@ fn the_help_has_every_verb() {
     let help = <Arguments as clap::CommandFactory>::command()
         .render_help()
         .to_string();
-    for verb in ["setup", "build", "demo", "test", "variants", "doctor"] {
+    for verb in [
+        "setup", "build", "demo", "test", "variants", "fuzz", "doctor",
+    ] {
         assert!(help.contains(verb), "{help}");
     }
 }

@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod doctor;
 mod documents;
+mod fuzz;
 mod header;
 mod image;
 mod imports;
@@ -76,6 +77,17 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Feed the decoder, the driver's policy and the whole driver in the lab with random input (twenty minutes).
+    Fuzz {
+        /// How long each target takes, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// What is drawn comes from it.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only these: folders of tests/fuzz/corpus, or `lab`.
+        targets: Vec<String>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +136,18 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Fuzz {
+            seconds,
+            seed,
+            targets,
+        } => {
+            let options = fuzz::Options {
+                seconds: *seconds,
+                seed: *seed,
+                targets,
+            };
+            fuzz::run(&layout, &steps, &options)?;
+        }
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

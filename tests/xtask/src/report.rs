@@ -46,23 +46,37 @@ pub fn write(layout: &Layout, name: &str, command: &str, body: &Value) -> Result
 ///
 /// The run failed, has given no result, or the report cannot be written.
 pub fn of_run(layout: &Layout, name: &str, command: &str, run: &mut Command) -> Result<()> {
-    let given = file(layout, &format!("{name}.part"))?;
-    _ = fs::remove_file(&given);
-    let start = Instant::now();
-    let ended = process::run_loud(run.env(VARIABLE, &given));
-    let text = match (fs::read_to_string(&given), &ended) {
-        // What ended it says more than that it has given nothing.
-        (Err(_), Err(_)) => return ended,
-        (text, _) => text.with_context(|| format!("{name} has given no result"))?,
-    };
-    fs::remove_file(&given)?;
-    let mut body: Value = serde_json::from_str(&text)?;
-    body["seconds"] = json!(start.elapsed().as_secs());
+    let (body, ended) = given(layout, name, run)?;
     write(layout, name, command, &body)?;
     for count in ["tried", "failed"] {
         ensure!(body[count].is_u64(), "{name} does not say how many {count}");
     }
     ended
+}
+
+/// Runs what gives its result by `tlsgate_e2e::report::give`: the result, with the seconds it took, and
+/// whether the run was a success. For a report that is made of several runs.
+///
+/// # Errors
+///
+/// The run has given no result.
+pub fn given(layout: &Layout, name: &str, run: &mut Command) -> Result<(Value, Result<()>)> {
+    let given = file(layout, &format!("{name}.part"))?;
+    _ = fs::remove_file(&given);
+    let start = Instant::now();
+    let ended = process::run_loud(run.env(VARIABLE, &given));
+    let (text, ended) = match (fs::read_to_string(&given), ended) {
+        // What ended it says more than that it has given nothing.
+        (Err(_), Err(error)) => return Err(error),
+        (text, ended) => (
+            text.with_context(|| format!("{name} has given no result"))?,
+            ended,
+        ),
+    };
+    fs::remove_file(&given)?;
+    let mut body: Value = serde_json::from_str(&text)?;
+    body["seconds"] = json!(start.elapsed().as_secs());
+    Ok((body, ended))
 }
 
 fn file(layout: &Layout, name: &str) -> Result<PathBuf> {

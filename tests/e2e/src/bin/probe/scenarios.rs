@@ -1,7 +1,7 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, garbage, ids, lost,
+    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, fuzz, garbage, ids, lost,
     malformed, measured, memory, opening, quotas, race, records, states, statuses, subsystem,
     switched_off, vanish, wrong,
 };
@@ -49,6 +49,18 @@ enum Scenario {
     Malformed,
     /// Requests of random bytes, and codes that mean nothing.
     Garbage,
+    /// Random requests of several handles at once.
+    Fuzz {
+        /// What is drawn comes from it.
+        #[arg(long)]
+        seed: u64,
+        /// For so long.
+        #[arg(long)]
+        seconds: u64,
+        /// Only this round of the seed.
+        #[arg(long)]
+        round: Option<u64>,
+    },
     /// Ids that name nothing.
     Ids,
     /// Requests that the session's state does not allow.
@@ -118,6 +130,14 @@ enum Scenario {
 }
 
 impl Scenario {
+    /// How long it may take.
+    fn limit(&self) -> Duration {
+        match self {
+            Self::Fuzz { seconds, .. } => LIMIT + Duration::from_secs(*seconds),
+            _ => LIMIT,
+        }
+    }
+
     /// What it looks at are numbers, of calls, milliseconds or IRQLs, that depend on how the stand-ins are
     /// set: it runs under their usual settings, whatever the variant.
     const fn counts_what_depends_on_switches(&self) -> bool {
@@ -139,7 +159,7 @@ pub fn run() -> Result<()> {
         .enable_time()
         .build()?
         .block_on(async {
-            tokio::time::timeout(LIMIT, scenario(&arguments))
+            tokio::time::timeout(arguments.scenario.limit(), scenario(&arguments))
                 .await
                 .context("the scenario does not end")?
         })
@@ -161,6 +181,18 @@ async fn scenario(arguments: &Arguments) -> Result<()> {
         Scenario::WrongCertificate => opening::wrong_certificate(&bench).await?,
         Scenario::Malformed => malformed::all(&mut bench).await?,
         Scenario::Garbage => garbage::all(&bench).await?,
+        Scenario::Fuzz {
+            seed,
+            seconds,
+            round,
+        } => {
+            let options = fuzz::Options {
+                seed,
+                duration: Duration::from_secs(seconds),
+                round,
+            };
+            fuzz::all(&mut bench, options).await?;
+        }
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,
         Scenario::Records => records::all(&mut bench).await?,
