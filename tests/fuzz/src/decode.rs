@@ -20,14 +20,24 @@ use zerocopy::{Immutable, IntoBytes};
 #[derive(Arbitrary, Debug)]
 struct Drawn {
     ioctl: u8,
-    /// 32-bit fields behind the head, in order; small ones are more likely.
-    fields: [Field; 8],
+    /// What stands behind the head.
+    fields: Fields,
     /// What follows the structure.
-    behind: Vec<Part>,
-    /// The lengths of the parts are told truly.
-    is_true: bool,
+    behind: [Part; 3],
+    /// The lengths of the parts are not told truly.
+    is_false: bool,
     changes: Vec<(u8, u8)>,
     room: u16,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Fields {
+    /// For something new: no session, a credential.
+    New,
+    /// For a session.
+    Later,
+    /// 32-bit fields, in order; small ones are more likely.
+    Drawn([Field; 8]),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -40,12 +50,13 @@ enum Field {
 
 #[derive(Arbitrary, Debug)]
 enum Part {
+    Nothing,
     Name(u8),
     Protocols(u8),
     Certificate(bool, u8),
     Bytes(Vec<u8>),
-    /// So many bytes beyond, or below, one of the limits.
-    Long(u8, i8),
+    /// As long as it may be, or a byte more, or less.
+    Long(i8),
 }
 
 /// Runs it: the first byte says how the others are to be read.
@@ -322,19 +333,16 @@ impl Drawn {
         };
         let mut input = vec![0; size];
         input[0] = 1;
-        for (place, field) in input[8..].chunks_mut(4).zip(self.fields) {
-            place.copy_from_slice(&field.value().to_le_bytes());
+        for (place, field) in input[8..].chunks_mut(4).zip(self.fields.of(ioctl)) {
+            place.copy_from_slice(&field.to_le_bytes());
         }
-        let parts = lengths.iter().enumerate().map(|(index, offset)| {
-            let part = self.behind.get(index).map_or(Vec::new(), Part::bytes);
-            (offset, part)
-        });
-        for (offset, part) in parts.collect::<Vec<_>>() {
-            if self.is_true {
-                let is_certificates = ioctl == Ioctl::AcquireCredential && *offset == 28;
+        for (&offset, part) in lengths.iter().zip(&self.behind) {
+            let part = part.bytes(ioctl, offset);
+            if !self.is_false {
+                let is_certificates = ioctl == Ioctl::AcquireCredential && offset == 28;
                 let unit = if is_certificates { 284 } else { 1 };
                 let count = length(part.len() / unit);
-                input[*offset..offset + 4].copy_from_slice(&count.to_le_bytes());
+                input[offset..offset + 4].copy_from_slice(&count.to_le_bytes());
             }
             input.extend(part);
         }
@@ -363,9 +371,24 @@ impl Field {
     }
 }
 
-impl Part {
-    fn bytes(&self) -> Vec<u8> {
+impl Fields {
+    fn of(&self, ioctl: Ioctl) -> [u32; 8] {
         match self {
+            // Role, protocols and flags stand where a leg's credential does.
+            Self::New if ioctl == Ioctl::AcquireCredential => [0, 0, 1, 0, 0, 0, 0, 0],
+            Self::Later if ioctl == Ioctl::AcquireCredential => [0, 0, 2, 3, 1, 0, 0, 0],
+            Self::New => [0, 0, 5, 0, 0, 0, 0, 0],
+            Self::Later => [1, 1, 0, 0, 0, 0, 0, 0],
+            Self::Drawn(fields) => fields.map(Field::value),
+        }
+    }
+}
+
+impl Part {
+    /// Behind a request, as what its length at this offset is of.
+    fn bytes(&self, ioctl: Ioctl, offset: usize) -> Vec<u8> {
+        match self {
+            Self::Nothing => Vec::new(),
             Self::Name(length) => vec![b'a'; usize::from(*length)],
             Self::Protocols(count) => b"\x02h2".repeat(usize::from(count % 8)),
             Self::Certificate(machine, units) => {
@@ -376,16 +399,36 @@ impl Part {
                 reference
             }
             Self::Bytes(bytes) => bytes.clone(),
-            Self::Long(which, more) => {
-                let limits = [
-                    limits::MAX_SERVER_NAME,
-                    limits::MAX_ALPN_LIST,
-                    limits::MAX_INPUT,
-                    limits::MAX_RECORDS,
-                ];
-                let limit = limits[usize::from(*which) % limits.len()];
-                vec![b'x'; limit.saturating_add_signed(isize::from(more % 2))]
+            Self::Long(more) => {
+                let most = |limit: usize| limit.saturating_add_signed((more % 2).into());
+                match (ioctl, offset) {
+                    (Ioctl::Accept, 24) | (Ioctl::Connect, 28) => {
+                        protocols(most(limits::MAX_ALPN_LIST))
+                    }
+                    (Ioctl::Accept, _) | (Ioctl::Connect, 32) => vec![22; most(limits::MAX_INPUT)],
+                    (Ioctl::Connect, _) | (Ioctl::AcquireCredential, 32) => {
+                        vec![b'a'; most(limits::MAX_SERVER_NAME)]
+                    }
+                    (Ioctl::AcquireCredential, _) => {
+                        let one = Self::Certificate(true, 2).bytes(ioctl, offset);
+                        one.repeat(most(limits::MAX_CERTIFICATES))
+                    }
+                    _ => vec![22; most(limits::MAX_RECORDS)],
+                }
             }
         }
     }
+}
+
+/// A well-formed list of this length: names of one letter, and one of two if it is odd.
+fn protocols(length: usize) -> Vec<u8> {
+    let mut list = if length % 2 == 1 {
+        b"\x02xx".to_vec()
+    } else {
+        Vec::new()
+    };
+    while list.len() < length {
+        list.extend(b"\x01x");
+    }
+    list
 }

@@ -17,7 +17,7 @@ const MOST_CALLS: usize = 32 + 8;
 struct Result {
     status: Status,
     produced: Number,
-    extra: Option<Number>,
+    extra: Option<Extra>,
     missing: Option<Number>,
     alert: Option<(u8, u8)>,
 }
@@ -28,6 +28,13 @@ enum Status {
     Continue,
     TooSmall,
     Any(i32),
+}
+
+#[derive(Arbitrary, Debug)]
+enum Extra {
+    Some(Number),
+    /// So many bytes more, or less, than were given.
+    OfGiven(i8),
 }
 
 #[derive(Arbitrary, Debug)]
@@ -50,7 +57,8 @@ impl Number {
 }
 
 impl Result {
-    fn real(&self) -> CallResult {
+    /// For a call that got so many bytes.
+    fn real(&self, given: usize) -> CallResult {
         let status = match self.status {
             Status::Known(index) => TABLE[usize::from(index) % TABLE.len()].status,
             Status::Continue => SecurityStatus::SEC_I_CONTINUE_NEEDED,
@@ -60,7 +68,10 @@ impl Result {
         CallResult {
             status,
             produced: self.produced.value(),
-            extra: self.extra.as_ref().map(Number::value),
+            extra: self.extra.as_ref().map(|extra| match extra {
+                Extra::Some(number) => number.value(),
+                Extra::OfGiven(more) => given.saturating_add_signed((more % 4).into()),
+            }),
             missing: self.missing.as_ref().map(Number::value),
             alert: self
                 .alert
@@ -85,7 +96,7 @@ pub fn run(bytes: &[u8]) {
         let Ok(result) = bytes.arbitrary::<Result>() else {
             return;
         };
-        let result = result.real();
+        let result = result.real(range.len());
         match leg.after(&input, &result) {
             Step::Again => {
                 let grown = leg.capacity() > capacity;

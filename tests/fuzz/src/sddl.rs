@@ -85,13 +85,97 @@ static GRAMMAR: LazyLock<Regex> = LazyLock::new(|| {
 static ENTRY: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\(A;;([^;]*);;;([^)]*)\)").expect("it is well formed"));
 
+/// Who may be in an entry: accounts and groups as they are, and close to them.
+const WHO: &[&str] = &[
+    "SY",
+    "BA",
+    "LS",
+    "NS",
+    "LA",
+    "DA",
+    "EA",
+    "SO",
+    "BO",
+    "CY",
+    "WD",
+    "AU",
+    "BU",
+    "IU",
+    "sy",
+    "S-1-5-18",
+    "S-1-5-17",
+    "S-1-5-20",
+    "S-1-5-21",
+    "S-1-5-32-544",
+    "S-1-5-32-545",
+    "S-1-5-32-569",
+    "S-1-5-80-1-2-3-4-5",
+    "S-1-5-80-1-2-3-4",
+    "S-1-5-82-1-2-3-4-5",
+    "S-1-5-21-1-2-3-500",
+    "S-1-5-21-1-2-3-513",
+    "S-1-5-21-1-2-3-999",
+    "S-1-5-21-1-2-3-1000",
+    "S-1-5-21-1-2-3-4294967295",
+    "S-1-5-21-1-2-3-4294967296",
+    "S-1-5-21-1-2-3-01000",
+    "S-1-12-1-1-2-3-4",
+    "S-1-12-1-1-2-3",
+    "S-1-1-0",
+    "S-1-5",
+    "",
+];
+
+/// What an entry may give.
+const ACCESS: &[&str] = &[
+    "GA",
+    "GR",
+    "GRGW",
+    "FA",
+    "FRFWFX",
+    "0x1F01FF",
+    "0x1",
+    "0x0",
+    "0x000000001",
+    "0x",
+    "0xG",
+    "GAG",
+    "GX",
+    "",
+];
+
 /// Runs it.
 pub fn run(bytes: &[u8]) {
+    let Some((first, bytes)) = bytes.split_first() else {
+        return;
+    };
+    if first % 2 == 0 {
+        check_one(&entries(bytes).encode_utf16().collect::<Vec<u16>>());
+        return;
+    }
     let mut text = dictionary::text(WORDS, bytes);
     check_one(&text);
     // Long ones are rare, and random ones rarely begin right.
     text.splice(0..0, "D:P(A;;GA;;;SY)".encode_utf16());
     check_one(&text);
+}
+
+/// A text of entries, each of three bytes: access, whose, and rarely what is wrong.
+fn entries(bytes: &[u8]) -> String {
+    let mut text = String::from("D:P");
+    for entry in bytes.as_chunks::<3>().0 {
+        let [access, who, wrong] = entry.map(usize::from);
+        let (access, who) = (ACCESS[access % ACCESS.len()], WHO[who % WHO.len()]);
+        text += &match wrong {
+            0 => format!("(D;;{access};;;{who})"),
+            1 => format!("(A;;{access};;;{who}"),
+            2 => format!("(A;OI;{access};;;{who})"),
+            3 => format!("(A;;{access};1;;{who})"),
+            4 => format!("(A;;{access};;;{who}) "),
+            _ => format!("(A;;{access};;;{who})"),
+        };
+    }
+    text
 }
 
 fn check_one(text: &[u16]) {
