@@ -102,23 +102,33 @@ async fn round(bench: &mut Bench, seed: u64, number: u64, tally: &mut Tally) -> 
     let mut world = World::begin(bench, random, tally).await?;
     let played = world.play().await;
     let trace = world.end();
-    if let Err(error) = played {
+    let ended = match played {
+        Ok(()) => ended(bench, number).await,
+        error => error,
+    };
+    if let Err(error) = ended {
         let trace = trace.join("\n");
         return Err(error.context(format!("after these steps:\n{trace}")));
     }
     tally.rounds += 1;
+    Ok(())
+}
+
+/// Nothing is left of a round, and now and then a handshake shows that everything is there again.
+async fn ended(bench: &mut Bench, number: u64) -> Result<()> {
     machine::usual(bench)?;
     machine::let_go(bench).await?;
     bench.empty().await?;
-    if number.is_multiple_of(BETWEEN_LOOKS) {
-        // What is in quarantine goes.
-        bench.lab.advance(machine::QUARANTINE_MS)?;
-        bench.lab.advance(machine::QUARANTINE_MS)?;
-        let credential = bench.credential().await?;
-        let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
-        tls::talk(&bench.driver, session, &mut peer).await?;
-        within(bench.driver.close(session)).await??;
-        within(bench.driver.release(credential)).await??;
+    if !number.is_multiple_of(BETWEEN_LOOKS) {
+        return Ok(());
     }
+    // What is in quarantine goes.
+    bench.lab.advance(machine::QUARANTINE_MS)?;
+    bench.lab.advance(machine::QUARANTINE_MS)?;
+    let credential = bench.credential().await?;
+    let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
+    tls::talk(&bench.driver, session, &mut peer).await?;
+    within(bench.driver.close(session)).await??;
+    within(bench.driver.release(credential)).await??;
     Ok(())
 }
