@@ -162,20 +162,19 @@ pub fn run(bytes: &[u8]) {
 
 /// A text of entries, each of three bytes: access, whose, and rarely what is wrong.
 fn entries(bytes: &[u8]) -> String {
-    let mut text = String::from("D:P");
-    for entry in bytes.as_chunks::<3>().0 {
+    let entries = bytes.as_chunks::<3>().0.iter().map(|entry| {
         let [access, who, wrong] = entry.map(usize::from);
         let (access, who) = (ACCESS[access % ACCESS.len()], WHO[who % WHO.len()]);
-        text += &match wrong {
+        match wrong {
             0 => format!("(D;;{access};;;{who})"),
             1 => format!("(A;;{access};;;{who}"),
             2 => format!("(A;OI;{access};;;{who})"),
             3 => format!("(A;;{access};1;;{who})"),
             4 => format!("(A;;{access};;;{who}) "),
             _ => format!("(A;;{access};;;{who})"),
-        };
-    }
-    text
+        }
+    });
+    format!("D:P{}", entries.collect::<Vec<_>>().concat())
 }
 
 fn check_one(text: &[u16]) {

@@ -28,6 +28,9 @@ const SETTINGS: [(&str, u32); 12] = [
 /// As long as the probe may run at a time; the driver is loaded anew between two.
 const SPAN: u64 = 60;
 
+/// Names one round of the seed, to see again what it was.
+const ROUND: &str = "TLSGATE_FUZZ_ROUND";
+
 /// Seconds, if nobody says otherwise.
 const USUAL: u64 = 12;
 
@@ -47,11 +50,17 @@ fn random_requests_of_several_handles_break_nothing() -> Result<()> {
             &SETTINGS.map(|(name, value)| (name, Parameter::Number(value))),
         )?;
         let (seed, span) = (seed.to_string(), left.min(SPAN).to_string());
-        match probe(&lab, &["fuzz", "--seed", &seed, "--seconds", &span]) {
+        let mut arguments = vec!["fuzz", "--seed", &seed, "--seconds", &span];
+        let round = env::var(ROUND).ok();
+        arguments.extend(round.iter().flat_map(|round| ["--round", round]));
+        match probe(&lab, &arguments) {
             Ok(said) => {
                 let tally = said.lines().last().context("the probe says nothing")?;
                 runs.push(serde_json::from_str(tally)?);
                 give(&runs, None)?;
+                if round.is_some() {
+                    break;
+                }
             }
             Err(error) => {
                 give(&runs, Some(&format!("seed {seed}: {error:#}")))?;

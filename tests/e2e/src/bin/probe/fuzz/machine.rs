@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tlsgate::protocol::SecurityStatus;
 use tlsgate_lab_control::{
     kmdf::{self, CallbackIrql, Caller, Presentation},
-    ksecdd::{Completion, Effect, Fault, Function, Switches},
+    ksecdd::{Completion, Effect, Fault, Function, Switches, TokenUse},
 };
 
 /// How long calls may take to end that nothing holds back.
@@ -39,6 +39,8 @@ pub struct Weather {
 pub fn draw(bench: &mut Bench, random: &mut Rng) -> Result<Weather> {
     let variants = Switches::variants();
     let (_, mut switches) = variants[random.usize(..variants.len())].clone();
+    // Whose token a credential was acquired with is not to change while it is used.
+    switches.token = TokenUse::default();
     let seed = random.u64(..);
     switches.completion = match random.u8(..8) {
         0 => Completion::Inline,
