@@ -10,7 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     wdk_build::configure_wdk_binary_build()?;
     // The wdk crates link ntoskrnl and WDFLDR; the Sspi* functions are in ksecdd.sys.
     println!("cargo::rustc-link-lib=ksecdd");
-    // Windows compares the checksum of the image when it loads a driver at boot, and tools always do.
+    // Windows validates the checksum of all drivers (PE Format, "CheckSum").
     println!("cargo::rustc-cdylib-link-arg=/RELEASE");
     // No code here changes its return address: the kernel's shadow stacks may be on.
     println!("cargo::rustc-cdylib-link-arg=/CETCOMPAT");

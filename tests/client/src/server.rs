@@ -158,12 +158,13 @@ fn is_known(connection: &Connection) -> Result<(), Error> {
 
 /// Reads what a client says first, before it is known what its connection is made from.
 ///
-/// It is ready with a [`StartHandshake`], also when it cannot understand what the client says: then
-/// the [`ClientHello`] is empty, and the driver judges. Dropping it gives the connection up.
+/// It is ready with a [`StartHandshake`], also when it cannot understand what the client says, or when
+/// that is longer than a `ClientHello` can be: then the [`ClientHello`] is empty, and the driver judges.
+/// Dropping it gives the connection up.
 ///
 /// # Errors
 ///
-/// The stream failed, the client ended it, or a `ClientHello` is longer than any can be.
+/// The stream failed, or the client ended it.
 #[must_use = "it does nothing unless polled"]
 pub struct LazyConfigAcceptor<IO> {
     hello: Hello,

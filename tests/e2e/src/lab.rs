@@ -41,7 +41,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Powers the machine on, installs the driver as a user would, and makes sure of a certificate.
+    /// Powers a machine on, installs the driver as a user would, and makes sure of a certificate.
     /// `progress` is told each step.
     ///
     /// # Errors
@@ -49,6 +49,20 @@ impl Lab {
     /// A step failed; the message says which.
     pub fn start(progress: &mut dyn FnMut(&str)) -> Result<Self> {
         let machine = Machine::power_on(&Layout::of_workspace(), progress)?;
+        Self::on(machine, progress)
+    }
+
+    /// The same with no other machine on: for what measures time or counts threads.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::start`].
+    pub fn start_alone(progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let machine = Machine::power_on_alone(&Layout::of_workspace(), progress)?;
+        Self::on(machine, progress)
+    }
+
+    fn on(machine: Machine, progress: &mut dyn FnMut(&str)) -> Result<Self> {
         progress("looking for the test certificate");
         let thumbprint = if let Some(thumbprint) = existing_certificate(&machine)? {
             thumbprint

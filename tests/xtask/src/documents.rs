@@ -78,6 +78,7 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Test { mutants: Some(_) } | Verb::Variants { .. } | Verb::Fuzz { .. } => {
             Proof::TooLong
         }
+        Verb::Soak { .. } => Proof::PartOfTest("soak::Beside::start"),
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }
@@ -236,7 +237,7 @@ fn the_help_has_every_verb() {
         .render_help()
         .to_string();
     for verb in [
-        "setup", "build", "demo", "test", "variants", "fuzz", "doctor",
+        "setup", "build", "demo", "test", "variants", "fuzz", "soak", "doctor",
     ] {
         assert!(help.contains(verb), "{help}");
     }

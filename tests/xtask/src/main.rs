@@ -5,6 +5,7 @@ mod build;
 mod demo;
 mod doctor;
 mod documents;
+mod end_to_end;
 mod fuzz;
 mod header;
 mod image;
@@ -22,6 +23,7 @@ mod report;
 mod scripts;
 mod setup;
 mod sign;
+mod soak;
 mod step;
 mod test;
 mod toolchain;
@@ -88,6 +90,16 @@ enum Verb {
         /// Only these: folders of tests/fuzz/corpus, or `lab`.
         targets: Vec<String>,
     },
+    /// Load the driver with everything at once, honest and hostile, and see it come back to what it had at
+    /// first again and again (twenty minutes, unless told otherwise).
+    Soak {
+        /// How long.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+        minutes: u64,
+        /// Decides what each connection does, and how the stand-ins behave, instead of the time of day.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -148,6 +160,7 @@ fn run(verb: &Verb) -> Result<()> {
             };
             fuzz::run(&layout, &steps, &options)?;
         }
+        Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

@@ -14,6 +14,11 @@ use crate::step::Step;
 
 /// Runs a command whose output only matters when it fails; its lines are the step's progress.
 pub fn run(command: &mut Command, step: &Step) -> Result<()> {
+    heard(command, step).map(drop)
+}
+
+/// The same, and gives what it printed, of both streams.
+pub fn heard(command: &mut Command, step: &Step) -> Result<String> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -42,13 +47,14 @@ pub fn run(command: &mut Command, step: &Step) -> Result<()> {
         }
     });
     let status = child.wait()?;
+    let lines = lines
+        .into_inner()
+        .expect("no thread panics with the lock held")
+        .join("\n");
     if !status.success() {
-        let lines = lines
-            .into_inner()
-            .expect("no thread panics with the lock held");
-        bail!("{status}: {}\n{}", shown(command), lines.join("\n"));
+        bail!("{status}: {}\n{lines}", shown(command));
     }
-    Ok(())
+    Ok(lines)
 }
 
 /// Runs a command whose output goes to the person.

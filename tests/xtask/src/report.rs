@@ -46,12 +46,73 @@ pub fn write(layout: &Layout, name: &str, command: &str, body: &Value) -> Result
 ///
 /// The run failed, has given no result, or the report cannot be written.
 pub fn of_run(layout: &Layout, name: &str, command: &str, run: &mut Command) -> Result<()> {
-    let (body, ended) = given(layout, name, run)?;
-    write(layout, name, command, &body)?;
-    for count in ["tried", "failed"] {
-        ensure!(body[count].is_u64(), "{name} does not say how many {count}");
+    let awaited = Awaited::prepare(layout, name)?;
+    awaited.wanted_of(run);
+    let ended = process::run_loud(run);
+    awaited.write(layout, command, ended)
+}
+
+/// The result of a run that goes on.
+pub struct Awaited {
+    name: String,
+    given: PathBuf,
+    start: Instant,
+}
+
+impl Awaited {
+    /// Makes place for it.
+    ///
+    /// # Errors
+    ///
+    /// The folder of the reports cannot be made.
+    pub fn prepare(layout: &Layout, name: &str) -> Result<Self> {
+        let given = file(layout, &format!("{name}.part"))?;
+        _ = fs::remove_file(&given);
+        Ok(Self {
+            name: name.to_owned(),
+            given,
+            start: Instant::now(),
+        })
     }
-    ended
+
+    /// Tells a command where to leave it.
+    pub fn wanted_of(&self, run: &mut Command) {
+        run.env(VARIABLE, &self.given);
+    }
+
+    /// Writes the report once the run has ended, in one way or the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`of_run`].
+    pub fn write(&self, layout: &Layout, command: &str, ended: Result<()>) -> Result<()> {
+        let (body, ended) = self.read(ended)?;
+        write(layout, &self.name, command, &body)?;
+        for count in ["tried", "failed"] {
+            ensure!(
+                body[count].is_u64(),
+                "{} does not say how many {count}",
+                self.name
+            );
+        }
+        ended
+    }
+
+    /// The result, and how the run ended.
+    fn read(&self, ended: Result<()>) -> Result<(Value, Result<()>)> {
+        let (text, ended) = match (fs::read_to_string(&self.given), ended) {
+            // What ended it says more than that it has given nothing.
+            (Err(_), Err(error)) => return Err(error),
+            (text, ended) => (
+                text.with_context(|| format!("{} has given no result", self.name))?,
+                ended,
+            ),
+        };
+        fs::remove_file(&self.given)?;
+        let mut body: Value = serde_json::from_str(&text)?;
+        body["seconds"] = json!(self.start.elapsed().as_secs());
+        Ok((body, ended))
+    }
 }
 
 /// Runs what gives its result by `tlsgate_e2e::report::give`: the result, with the seconds it took, and
@@ -61,22 +122,9 @@ pub fn of_run(layout: &Layout, name: &str, command: &str, run: &mut Command) -> 
 ///
 /// The run has given no result.
 pub fn given(layout: &Layout, name: &str, run: &mut Command) -> Result<(Value, Result<()>)> {
-    let given = file(layout, &format!("{name}.part"))?;
-    _ = fs::remove_file(&given);
-    let start = Instant::now();
-    let ended = process::run_loud(run.env(VARIABLE, &given));
-    let (text, ended) = match (fs::read_to_string(&given), ended) {
-        // What ended it says more than that it has given nothing.
-        (Err(_), Err(error)) => return Err(error),
-        (text, ended) => (
-            text.with_context(|| format!("{name} has given no result"))?,
-            ended,
-        ),
-    };
-    fs::remove_file(&given)?;
-    let mut body: Value = serde_json::from_str(&text)?;
-    body["seconds"] = json!(start.elapsed().as_secs());
-    Ok((body, ended))
+    let awaited = Awaited::prepare(layout, name)?;
+    awaited.wanted_of(run);
+    awaited.read(process::run_loud(run))
 }
 
 fn file(layout: &Layout, name: &str) -> Result<PathBuf> {

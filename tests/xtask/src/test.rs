@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test, in the order of what they cost.
+//! `cargo xtask test`: every check and test.
 
 use std::{fs, path::Path, process::Command};
 
@@ -7,14 +7,14 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     build::{self, Tools},
-    demo, image,
+    demo, end_to_end, image,
     layout::Layout,
-    package, process,
+    package, process, soak,
     step::{Step, Steps},
     toolchain::{MSVC, Toolchain},
 };
 
-/// Packages whose tests run on the host; the end-to-end tests come last, by themselves.
+/// Packages whose tests run on the host; the end-to-end tests come last, by themselves: see `end_to_end`.
 const HOST_PACKAGES: [&str; 8] = [
     "tlsgate-client",
     "tlsgate-fuzz",
@@ -26,9 +26,22 @@ const HOST_PACKAGES: [&str; 8] = [
     "xtask",
 ];
 
-/// Runs all.
+/// Runs all. What the lab needs is built first: the soak goes on beside everything else.
 pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("formatting", |step| formatting(layout, step))?;
+    build::all(layout, tools, steps)?;
+    steps.step("the packaged driver", |_| image::package(layout))?;
+    package::make(layout, steps)?;
+    let soak = steps.step("begin a soak of five minutes", |step| {
+        soak::Beside::start(layout, step)
+    })?;
+    beside_the_soak(layout, tools, steps)?;
+    end_to_end::run(layout, steps, soak)?;
+    // What the README's first command does once all is built.
+    demo::show(steps, false)
+}
+
+fn beside_the_soak(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("clippy: host", |step| clippy_host(layout, step))?;
     if tools.toolchain.has_clippy() {
         clippy_windows(layout, tools, steps)?;
@@ -40,23 +53,18 @@ pub fn all(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
         .iter()
         .flat_map(|package| ["-p", package])
         .collect();
-    steps.loud("unit and property tests", || host_tests(layout, &packages))?;
+    steps.loud("unit and property tests", || {
+        host_tests(layout, &packages)?;
+        host_tests(layout, &["-p", "tlsgate-e2e", "--lib"])
+    })?;
     // Exploring every interleaving is slow work for an unoptimised build.
     let policy = ["--release", "-p", "tlsgate-core"];
     steps.loud("tests of the driver's policy", || {
         host_tests(layout, &policy)
     })?;
-    build::all(layout, tools, steps)?;
     steps.step("the driver's build is reproducible", |step| {
         reproducible(layout, tools, step)
-    })?;
-    steps.step("the packaged driver", |_| image::package(layout))?;
-    package::make(layout, steps)?;
-    steps.loud("end-to-end tests", || {
-        host_tests(layout, &["-p", "tlsgate-e2e"])
-    })?;
-    // What the README's first command does once all is built.
-    demo::show(steps, false)
+    })
 }
 
 /// Cargo for the host, with the installed compiler whatever builds for Windows.

@@ -10,7 +10,8 @@ use tlsgate_lab_machine::Parameter;
 
 /// Small quotas, so that they are met; the probe knows those of sessions and credentials.
 const SETTINGS: [(&str, u32); 12] = [
-    ("Handles", 8),
+    // Not small: Wine tells no program that its open was refused, and closed handles wait for their calls.
+    ("Handles", 64),
     ("Sessions", 20),
     ("SessionsPerHandle", 8),
     ("Credentials", 15),

@@ -42,7 +42,7 @@ fn two_thousand_streams_are_open_at_once_on_few_threads() -> Result<()> {
         files >= FILES,
         "this host allows {files} open files a process, not {FILES}"
     );
-    let lab = Lab::start(&mut |_| {})?;
+    let lab = Lab::start_alone(&mut |_| {})?;
     let pki = Pki::of(&lab)?;
     let identity = pki.on_the_machine(NAME, Kind::Ecdsa, Purpose::Server)?;
     let mut trusting = SslConnector::builder(SslMethod::tls_client())?;

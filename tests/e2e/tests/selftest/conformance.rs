@@ -64,7 +64,7 @@ fn environment(report: &Value) -> Result<()> {
 
 #[test]
 fn what_does_not_pass_is_reported_and_what_is_measured_is_sane() -> Result<()> {
-    let lab = Lab::start(&mut |_| {})?;
+    let lab = Lab::start_alone(&mut |_| {})?;
     fails(&lab)?;
     times_out(&lab)?;
     unknown(&lab)?;

@@ -54,9 +54,17 @@ impl<F: FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>> Flights<F> {
 impl<F: FnMut(&TcpStream, usize, &[u8]) -> io::Result<()>> Read for Flights<F> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.depart()?;
-        let read = self.socket.read(buffer)?;
-        self.received.extend_from_slice(&buffer[..read]);
-        Ok(read)
+        loop {
+            match self.socket.read(buffer) {
+                // A read with a time-out is interrupted even by the end of a child that nobody waits for.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(read) => {
+                    self.received.extend_from_slice(&buffer[..read]);
+                    return Ok(read);
+                }
+            }
+        }
     }
 }
 

@@ -5,14 +5,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The environment variable that names another prefix, for whoever works beside a running machine.
+/// The environment variable that names another prefix, for whoever works beside running machines.
 const PREFIX: &str = "TLSGATE_LAB_PREFIX";
+
+/// The environment variable that says how many machines may be on at a time.
+const MACHINES: &str = "TLSGATE_LAB_MACHINES";
 
 /// The folders that a machine is made from.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The Wine prefix: the machine's disk. Made when it is missing.
+    /// The Wine prefix: the machine's disk. Made when it is missing. Those of further machines lie beside it.
     pub prefix: PathBuf,
+    /// How many machines may be on at a time, 1 at least.
+    pub machines: usize,
     /// The stand-ins: `wdfldr.sys`, `ksecdd.sys`, `bcryptprimitives.dll`, and what else the lab
     /// brings.
     pub modules: PathBuf,
@@ -22,7 +27,7 @@ pub struct Layout {
 
 impl Layout {
     /// The workspace's fixed places. Only the machine's own may be moved, by
-    /// `TLSGATE_LAB_PREFIX`.
+    /// `TLSGATE_LAB_PREFIX`. There is one machine, or as many as `TLSGATE_LAB_MACHINES` says.
     ///
     /// # Panics
     ///
@@ -35,11 +40,24 @@ impl Layout {
             .expect("the root");
         let target = root.join("target");
         Self {
+            machines: machines(),
             prefix: env::var_os(PREFIX)
                 .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
             modules: target.join("lab").join("modules"),
             package: target.join("package"),
         }
+    }
+
+    /// The prefixes of all machines.
+    pub(crate) fn prefixes(&self) -> Vec<PathBuf> {
+        let further = (2..=self.machines).map(|number| {
+            let mut name = self.prefix.file_name().unwrap_or_default().to_owned();
+            name.push(format!("-{number}"));
+            self.prefix.with_file_name(name)
+        });
+        std::iter::once(self.prefix.clone())
+            .chain(further)
+            .collect()
     }
 
     /// What Windows calls `C:\`.
@@ -64,4 +82,9 @@ impl Layout {
     pub(crate) fn beside(&self, extension: &str) -> PathBuf {
         self.prefix.with_extension(extension)
     }
+}
+
+fn machines() -> usize {
+    let asked = env::var(MACHINES).ok().and_then(|text| text.parse().ok());
+    asked.unwrap_or(1)
 }

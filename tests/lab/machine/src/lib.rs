@@ -11,13 +11,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! There is one machine: one Wine prefix, held by an exclusive lock from power-on to power-off. Test
-//! programs that run at the same time wait for one another.
+//! A machine is a Wine prefix, held by an exclusive lock from power-on to power-off. There is one, or as many
+//! as `TLSGATE_LAB_MACHINES` says; whoever comes later waits, and so does whoever wants to be alone.
 //!
 //! Nothing here sleeps in the hope that something has happened: every wait polls a condition until
 //! a deadline, see [`wait_until`], and every command has a time limit.
 
 mod files;
+mod host;
 mod layout;
 mod machine;
 mod process;

@@ -1,9 +1,18 @@
 //! The machine's life: power on, run programs, look for broken rules, power off.
 
-use crate::{Layout, Output, Running, files, process::run, stops, wait::wait_until, wine::Wine};
+mod boot;
+
+use crate::{
+    Layout, Output, Running, files,
+    host::{self, Disk},
+    process::run,
+    stops,
+    wait::wait_until,
+    wine::Wine,
+};
 use anyhow::{Context, Result, bail};
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -32,25 +41,41 @@ pub struct Machine {
     wine: Wine,
     on: bool,
     /// Held as long as the machine is on.
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 impl Machine {
-    /// Powers the machine on; makes it first if it does not exist. `progress` is told each step.
+    /// Powers a machine on; makes it first if it does not exist. `progress` is told each step.
     ///
     /// # Errors
     ///
     /// Wine or the lab's modules are missing, or Wine does not start.
     pub fn power_on(layout: &Layout, progress: &mut dyn FnMut(&str)) -> Result<Self> {
-        let wine = Wine::find(layout)?;
-        let folder = layout.prefix.parent().context("the prefix has no folder")?;
-        fs::create_dir_all(folder)?;
-        let lock = lock(&layout.beside("lock"), progress)?;
+        let disk = host::any(layout, progress)?;
+        Self::with(layout, disk, progress)
+    }
+
+    /// The same once all machines of the host are off, and none is powered on beside it: for what measures
+    /// time or counts threads.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::power_on`].
+    pub fn power_on_alone(layout: &Layout, progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let disk = host::alone(layout, progress)?;
+        Self::with(layout, disk, progress)
+    }
+
+    fn with(layout: &Layout, disk: Disk, progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let layout = Layout {
+            prefix: disk.prefix,
+            ..layout.clone()
+        };
         let machine = Self {
-            layout: layout.clone(),
-            wine,
+            wine: Wine::find(&layout)?,
+            layout,
             on: true,
-            _lock: lock,
+            _locks: disk.locks,
         };
         // A run that was killed may have left its machine on.
         machine.switch_off()?;
@@ -130,38 +155,6 @@ impl Machine {
             files::remove(&self.layout.lab().join(left))?;
         }
         files::remove(&self.stop_log())
-    }
-
-    /// Without `-p` the machine would go off some seconds after its last program. The first program
-    /// starts the service manager, which hands its standard error on to the drivers.
-    fn boot(&self) -> Result<()> {
-        run(
-            self.wine.server("-p"),
-            Stdio::null(),
-            COMMAND_LIMIT,
-            &self.log(),
-        )?
-        .success()?;
-        let log = File::options().append(true).create(true).open(self.log())?;
-        let mut command = self.wine.program("cmd");
-        command
-            .args(["/c", "exit"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut child = command.spawn()?;
-        let status = wait_until("the machine to boot", COMMAND_LIMIT, || {
-            Ok(child.try_wait()?)
-        });
-        match status {
-            Ok(status) if status.success() => Ok(()),
-            Ok(status) => bail!("the machine does not boot: {status}\n{}", self.console()?),
-            Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                Err(error)
-            }
-        }
     }
 
     /// Runs a program to its end, for a minute at most.
@@ -360,24 +353,4 @@ impl Drop for Machine {
             eprintln!("the machine does not go off: {error:#}");
         }
     }
-}
-
-/// Takes the machine for this process, or waits until whoever has it is done.
-fn lock(path: &Path, progress: &mut dyn FnMut(&str)) -> Result<File> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            progress("waiting for another run to power the machine off");
-            file.lock()?;
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(error).with_context(|| format!("locking {}", path.display()));
-        }
-    }
-    Ok(file)
 }

@@ -199,6 +199,13 @@ impl Running {
         })
     }
 
+    /// The last line of its standard output that has come so far; it and those before are forgotten. For
+    /// whoever runs it long and is not interested in every line.
+    #[must_use]
+    pub fn last_line_so_far(&self) -> Option<String> {
+        self.lines.try_iter().last()
+    }
+
     /// Its standard error so far, with what Wine wrote there.
     ///
     /// # Errors

@@ -1,12 +1,9 @@
 //! What a run or a measurement is made on.
 
-use crate::selftest::{Environment, Observed};
+use crate::{doctor::observed, selftest::Environment};
 use anyhow::Result;
-use std::{ffi::CStr, thread};
-use tlsgate::{
-    Driver,
-    protocol::payload::{StatisticsReply, exports},
-};
+use std::{collections::BTreeMap, ffi::CStr, thread};
+use tlsgate::{Driver, protocol::payload::StatisticsReply};
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 
 /// Looks at the machine and the driver.
@@ -20,24 +17,17 @@ pub async fn look(driver: &Driver) -> Result<Environment> {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         driver: format!("{}.{}.{}", version.major, version.minor, version.patch),
         abi: version.head.version,
-        observed_of_ksecdd: observed(&driver.statistics().await?),
+        observed_of_ksecdd: counted(&driver.statistics().await?),
     })
 }
 
-fn observed(now: &StatisticsReply) -> Observed {
-    Observed {
-        calls: now.calls,
-        completed_inline: now.completed_inline,
-        completed_early: now.completed_early,
-        completed_late: now.completed_late,
-        calls_refused: now.calls_refused,
-        stray_callbacks: now.stray_callbacks,
-        callbacks_lost: now.callbacks_lost,
-        slow_calls: now.slow_calls,
-        reinit_refused: now.reinit_refused,
-        highest_callback_irql: now.highest_callback_irql,
-        requires_notify_present: now.optional_exports & u64::from(exports::REQUIRES_NOTIFY) != 0,
-    }
+/// What the driver has observed, by the names that `tlsgate doctor` gives it, and in how many calls.
+fn counted(now: &StatisticsReply) -> BTreeMap<String, u64> {
+    let observed = observed(now).into_iter();
+    observed
+        .map(|one| (one.name.to_owned(), one.value))
+        .chain([("calls".to_owned(), now.calls)])
+        .collect()
 }
 
 /// Wine's version, by the function that its wiki names for those who must know.

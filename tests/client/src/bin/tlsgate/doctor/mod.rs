@@ -10,6 +10,8 @@ mod text;
 
 #[cfg(windows)]
 pub use command::run;
+#[cfg(windows)]
+pub use observed::observed;
 
 #[cfg(windows)]
 mod command {

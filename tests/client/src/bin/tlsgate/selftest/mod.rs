@@ -12,8 +12,6 @@ pub mod site;
 pub mod stored;
 
 pub use report::Environment;
-#[cfg(windows)]
-pub use report::Observed;
 
 use crate::exit::{Exit, Failure};
 use anyhow::Result;
