@@ -75,7 +75,10 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Package => Proof::PartOfTest("the packaged driver"),
         Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
         Verb::Test { mutants: None } => Proof::PartOfTest("pub fn all"),
-        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } | Verb::PolicyMutants { .. } => {
+        Verb::Test { mutants: Some(_) }
+        | Verb::Variants { .. }
+        | Verb::PolicyMutants { .. }
+        | Verb::Fuzz { .. } => {
             Proof::TooLong
         }
         Verb::Soak { .. } => Proof::PartOfTest("soak::Beside::start"),
@@ -100,6 +103,7 @@ fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
     let folder = match package {
         "tlsgate-client" => "tests/client",
         "tlsgate-core" => "driver/core",
+        "tlsgate-fuzz" => "tests/fuzz",
         "tlsgate-protocol" => "driver/protocol",
         "tlsgate-e2e" => "tests/e2e",
         "xtask" => "tests/xtask",
@@ -239,7 +243,7 @@ fn the_help_has_every_verb() {
         .render_help()
         .to_string();
     for verb in [
-        "setup", "build", "demo", "test", "variants", "soak", "doctor",
+        "setup", "build", "demo", "test", "variants", "fuzz", "soak", "doctor",
     ] {
         assert!(help.contains(verb), "{help}");
     }

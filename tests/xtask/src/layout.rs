@@ -59,6 +59,11 @@ impl Layout {
         self.setup().join("sysroot")
     }
 
+    /// What fuzzing builds, collects and finds.
+    pub fn fuzz(&self) -> PathBuf {
+        self.target("fuzz")
+    }
+
     /// The release build.
     pub fn package(&self) -> PathBuf {
         self.target("package")

@@ -7,6 +7,7 @@ mod doctor;
 mod documents;
 mod end_to_end;
 mod faults;
+mod fuzz;
 mod header;
 mod image;
 mod imports;
@@ -80,6 +81,17 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Feed the decoder, the driver's policy and the whole driver in the lab with random input (twenty minutes).
+    Fuzz {
+        /// How long each target takes, in seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// What is drawn comes from it.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only these: folders of tests/fuzz/corpus, or `lab`.
+        targets: Vec<String>,
+    },
     /// Load the driver with everything at once, honest and hostile, and see it come back to what it had at
     /// first again and again (twenty minutes, unless told otherwise).
     Soak {
@@ -146,6 +158,18 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Fuzz {
+            seconds,
+            seed,
+            targets,
+        } => {
+            let options = fuzz::Options {
+                seconds: *seconds,
+                seed: *seed,
+                targets,
+            };
+            fuzz::run(&layout, &steps, &options)?;
+        }
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,

@@ -9,10 +9,11 @@ use std::{
 };
 
 /// Where tests are.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "driver",
     "tests/client",
     "tests/e2e",
+    "tests/fuzz",
     "tests/lab",
     "tests/xtask",
 ];

@@ -86,21 +86,45 @@ impl Awaited {
     ///
     /// As [`of_run`].
     pub fn write(&self, layout: &Layout, command: &str, ended: Result<()>) -> Result<()> {
-        let name = &self.name;
-        let text = match (fs::read_to_string(&self.given), &ended) {
+        let (body, ended) = self.read(ended)?;
+        write(layout, &self.name, command, &body)?;
+        for count in ["tried", "failed"] {
+            ensure!(
+                body[count].is_u64(),
+                "{} does not say how many {count}",
+                self.name
+            );
+        }
+        ended
+    }
+
+    /// The result, and how the run ended.
+    fn read(&self, ended: Result<()>) -> Result<(Value, Result<()>)> {
+        let (text, ended) = match (fs::read_to_string(&self.given), ended) {
             // What ended it says more than that it has given nothing.
-            (Err(_), Err(_)) => return ended,
-            (text, _) => text.with_context(|| format!("{name} has given no result"))?,
+            (Err(_), Err(error)) => return Err(error),
+            (text, ended) => (
+                text.with_context(|| format!("{} has given no result", self.name))?,
+                ended,
+            ),
         };
         fs::remove_file(&self.given)?;
         let mut body: Value = serde_json::from_str(&text)?;
         body["seconds"] = json!(self.start.elapsed().as_secs());
-        write(layout, name, command, &body)?;
-        for count in ["tried", "failed"] {
-            ensure!(body[count].is_u64(), "{name} does not say how many {count}");
-        }
-        ended
+        Ok((body, ended))
     }
+}
+
+/// Runs what gives its result by `tlsgate_e2e::report::give`: the result, with the seconds it took, and
+/// whether the run was a success. For a report that is made of several runs.
+///
+/// # Errors
+///
+/// The run has given no result.
+pub fn given(layout: &Layout, name: &str, run: &mut Command) -> Result<(Value, Result<()>)> {
+    let awaited = Awaited::prepare(layout, name)?;
+    awaited.wanted_of(run);
+    awaited.read(process::run_loud(run))
 }
 
 fn file(layout: &Layout, name: &str) -> Result<PathBuf> {

@@ -15,8 +15,9 @@ use crate::{
 };
 
 /// Packages whose tests run on the host; the end-to-end tests come last, by themselves: see `end_to_end`.
-const HOST_PACKAGES: [&str; 7] = [
+const HOST_PACKAGES: [&str; 8] = [
     "tlsgate-client",
+    "tlsgate-fuzz",
     "tlsgate-lab-control",
     "tlsgate-lab-kmdf",
     "tlsgate-lab-ksecdd",

@@ -53,6 +53,8 @@ struct Untold {
     /// The input that the next leg must begin with.
     input: Vec<u8>,
     outcome: Outcome,
+    /// It was called EXTRA, and may have been to the driver's caller and back.
+    is_extra: bool,
 }
 
 /// What a context is made of.
@@ -156,7 +158,8 @@ impl SecurityContext {
         let mut tls = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
         let (outcome, late) = match tls.untold.take() {
             Some(untold) if input.starts_with(&untold.input) => (untold.outcome, false),
-            Some(_) => return Err(not_repeated("SEC_E_BUFFER_TOO_SMALL or EXTRA")),
+            Some(untold) if untold.is_extra => (tls.engine.give_up(), false),
+            Some(_) => return Err(not_repeated()),
             None => tls.advance(input, switches)?,
         };
         if late {
@@ -172,6 +175,7 @@ impl SecurityContext {
                     consumed: 0,
                     ..outcome
                 },
+                is_extra: true,
             });
             return Ok(first);
         }
@@ -181,6 +185,7 @@ impl SecurityContext {
         tls.untold = Some(Untold {
             input: input[..outcome.consumed].to_vec(),
             outcome,
+            is_extra: false,
         });
         Ok(Outcome::refused(SEC_E_BUFFER_TOO_SMALL))
     }
@@ -214,9 +219,9 @@ impl Tls {
             _ => self.engine.leg(input).ok(),
         };
         let Some(outcome) = outcome else {
-            return Err(not_repeated(
-                "SEC_E_INCOMPLETE_MESSAGE or SEC_I_RENEGOTIATE",
-            ));
+            // Other bytes than those that SEC_E_INCOMPLETE_MESSAGE or SEC_I_RENEGOTIATE was about. A program
+            // may send the driver what it likes: that is no fault of the driver's.
+            return Ok((self.engine.give_up(), false));
         };
         let says_something = outcome.status == SEC_E_OK
             || (outcome.status == SEC_I_CONTINUE_NEEDED && !outcome.token.is_empty());
@@ -228,10 +233,11 @@ impl Tls {
     }
 }
 
-fn not_repeated(after: &str) -> Broken {
+/// The call is to be repeated as it was, and by nobody but the driver.
+fn not_repeated() -> Broken {
     Broken {
         rule: INPUT_NOT_REPEATED,
-        detail: format!("other bytes after {after}"),
+        detail: "other bytes after SEC_E_BUFFER_TOO_SMALL".to_owned(),
     }
 }
 

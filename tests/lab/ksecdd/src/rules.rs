@@ -78,8 +78,9 @@ pub const APPLICATION_PROTOCOLS: &str = "bad-application-protocols";
 /// `phNewContext` is NULL or names another context than `phContext` (`AcceptSecurityContext`
 /// (Schannel)).
 pub const NEW_CONTEXT: &str = "bad-new-context";
-/// Input that the contract has the caller bring again came changed: after
-/// `SEC_E_BUFFER_TOO_SMALL`, `SEC_E_INCOMPLETE_MESSAGE` or `SEC_I_RENEGOTIATE`.
+/// Input that the contract has the driver bring again came changed, after `SEC_E_BUFFER_TOO_SMALL`. (What
+/// comes after `SEC_E_INCOMPLETE_MESSAGE`, `SEC_I_RENEGOTIATE` or EXTRA is the driver's caller's: other bytes
+/// than were due end the connection there.)
 pub const INPUT_NOT_REPEATED: &str = "input-not-repeated";
 /// A credential structure that Windows would refuse or ignore.
 pub const BAD_CREDENTIAL: &str = "bad-credential-structure";

@@ -19,6 +19,8 @@ mod fairness;
 #[cfg(windows)]
 mod faults;
 #[cfg(windows)]
+mod fuzz;
+#[cfg(windows)]
 mod garbage;
 #[cfg(windows)]
 mod ids;

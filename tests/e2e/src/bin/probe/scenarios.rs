@@ -1,7 +1,7 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, garbage, ids, lost,
+    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, fuzz, garbage, ids, lost,
     malformed, measured, memory, opening, quotas, race, records, states, statuses, subsystem,
     sweep, switched_off, vanish, wrong,
 };
@@ -49,6 +49,18 @@ enum Scenario {
     Malformed,
     /// Requests of random bytes, and codes that mean nothing.
     Garbage,
+    /// Random requests of several handles at once.
+    Fuzz {
+        /// What is drawn comes from it.
+        #[arg(long)]
+        seed: u64,
+        /// For so long.
+        #[arg(long)]
+        seconds: u64,
+        /// Only this round of the seed.
+        #[arg(long)]
+        round: Option<u64>,
+    },
     /// Ids that name nothing.
     Ids,
     /// Requests that the session's state does not allow.
@@ -133,9 +145,10 @@ enum Scenario {
 
 impl Scenario {
     /// How long it may take. A sweep has limits of its own, one for each of its points.
-    const fn limit(&self) -> Duration {
+    fn limit(&self) -> Duration {
         match self {
             Self::Sweep(_) | Self::SweepSteps | Self::SweepWait { .. } => Duration::MAX,
+            Self::Fuzz { seconds, .. } => LIMIT + Duration::from_secs(*seconds),
             _ => LIMIT,
         }
     }
@@ -184,6 +197,18 @@ async fn scenario(arguments: Arguments) -> Result<()> {
         Scenario::WrongCertificate => opening::wrong_certificate(&bench).await?,
         Scenario::Malformed => malformed::all(&mut bench).await?,
         Scenario::Garbage => garbage::all(&bench).await?,
+        Scenario::Fuzz {
+            seed,
+            seconds,
+            round,
+        } => {
+            let options = fuzz::Options {
+                seed,
+                duration: Duration::from_secs(seconds),
+                round,
+            };
+            fuzz::all(&mut bench, options).await?;
+        }
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,
         Scenario::Records => records::all(&mut bench).await?,

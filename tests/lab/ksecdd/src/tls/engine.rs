@@ -14,7 +14,8 @@ use rustls::{
 use std::mem;
 use tlsgate_lab_control::ksecdd::{Fragments, Records};
 use windows_sys::Win32::Foundation::{
-    SEC_E_INCOMPLETE_MESSAGE, SEC_E_OK, SEC_E_OUT_OF_SEQUENCE, SEC_I_CONTINUE_NEEDED,
+    SEC_E_INCOMPLETE_MESSAGE, SEC_E_INVALID_TOKEN, SEC_E_OK, SEC_E_OUT_OF_SEQUENCE,
+    SEC_I_CONTINUE_NEEDED,
 };
 
 /// One end of a connection.
@@ -77,6 +78,13 @@ impl Engine {
             State::Open(session) => session.leg(input).ok_or(InputChanged),
             State::Handshaking(_) => self.handshake_leg(input),
         }
+    }
+
+    /// The bytes are not those that were due, and the connection is over. Which status Schannel has for that
+    /// is not documented.
+    pub fn give_up(&mut self) -> Outcome {
+        self.state = State::Failed;
+        Outcome::refused(SEC_E_INVALID_TOKEN)
     }
 
     /// The session of a connection whose handshake is done.
