@@ -110,10 +110,10 @@ enum Scenario {
     Callbacks,
     /// No memory, at every allocation in turn.
     Memory,
-    /// The wrong driver breaks a rule.
+    /// The wrong driver breaks rules, one after the other.
     Wrong {
-        /// The fault's function code.
-        function: u32,
+        /// The faults' function codes.
+        functions: Vec<u32>,
     },
 }
 
@@ -146,8 +146,8 @@ pub fn run() -> Result<()> {
 }
 
 async fn scenario(arguments: &Arguments) -> Result<()> {
-    if let Scenario::Wrong { function } = arguments.scenario {
-        return wrong::commit_one(function).await;
+    if let Scenario::Wrong { functions } = &arguments.scenario {
+        return wrong::commit_all(functions).await;
     }
     let mut bench = Bench::open(arguments.thumbprint)?;
     if arguments.scenario.counts_what_depends_on_switches() {
