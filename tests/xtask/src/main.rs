@@ -18,6 +18,7 @@ mod package;
 mod process;
 mod readme;
 mod report;
+mod rules;
 mod scripts;
 mod setup;
 mod sign;
@@ -76,6 +77,8 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Break every rule of the lab and see each caught (two minutes).
+    Rules,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +127,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();
