@@ -83,6 +83,7 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Faults(_) => {
             Proof::Test("whatever_goes_wrong_leaves_nothing_and_the_next_handshake_works")
         }
+        Verb::Rules => Proof::PartOfTest("rules::report"),
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }
@@ -241,7 +242,17 @@ fn the_help_has_every_verb() {
         .render_help()
         .to_string();
     for verb in [
-        "setup", "build", "demo", "test", "variants", "fuzz", "soak", "doctor",
+        "setup",
+        "build",
+        "demo",
+        "test",
+        "variants",
+        "faults",
+        "fuzz",
+        "soak",
+        "policy-mutants",
+        "rules",
+        "doctor",
     ] {
         assert!(help.contains(verb), "{help}");
     }

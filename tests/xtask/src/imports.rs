@@ -26,6 +26,18 @@ enum Use {
     LinkOnly,
 }
 
+/// The highest IRQL that a function may be called at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Irql {
+    Passive,
+    Apc,
+    Dispatch,
+    Any,
+    /// It is no function.
+    None,
+}
+
 /// One line of the table.
 #[derive(Debug, Clone, Deserialize)]
 struct Symbol {
@@ -34,6 +46,7 @@ struct Symbol {
     module: String,
     #[serde(rename = "use")]
     usage: Use,
+    irql: Irql,
     declared: String,
     source: String,
 }
@@ -66,6 +79,12 @@ impl Imports {
                     entry.name
                 );
             }
+            if (entry.irql == Irql::None) != (entry.usage == Use::ImportData) {
+                bail!(
+                    "{}: a function has a highest IRQL, and nothing else",
+                    entry.name
+                );
+            }
             if !seen.insert(&entry.name) {
                 bail!("{} is listed twice", entry.name);
             }
@@ -86,6 +105,15 @@ impl Imports {
             let _ = writeln!(text, "    {}{data}", entry.name);
         }
         text
+    }
+
+    /// The functions of a module, and the highest IRQL of each.
+    #[cfg(test)]
+    pub fn functions(&self, module: &str) -> impl Iterator<Item = (&str, Irql)> {
+        self.0
+            .iter()
+            .filter(move |entry| entry.module == module && entry.irql != Irql::None)
+            .map(|entry| (entry.name.as_str(), entry.irql))
     }
 
     /// Why a finished driver must not import a symbol from a file, if it must not.
@@ -112,7 +140,7 @@ impl Imports {
 mod tests {
     use super::*;
 
-    const HEADER: &str = "# a comment\nsymbol,module,use,declared,source\n";
+    const HEADER: &str = "# a comment\nsymbol,module,use,irql,declared,source\n";
 
     fn table(lines: &str) -> Result<Imports> {
         Imports::parse(&format!("{HEADER}{lines}"))
@@ -121,8 +149,8 @@ mod tests {
     #[test]
     fn definition_lists_the_module_and_marks_data() {
         let imports = table(
-            "ZwClose,ntoskrnl,import,function,page\nPsThreadType,ntoskrnl,import-data,variable,page\n\
-             SealMessage,ksecdd,import,function,page\n",
+            "ZwClose,ntoskrnl,import,passive,function,page\nPsThreadType,ntoskrnl,import-data,none,variable,page\n\
+             SealMessage,ksecdd,import,passive,function,page\n",
         )
         .unwrap();
         assert_eq!(
@@ -134,7 +162,7 @@ mod tests {
     #[test]
     fn only_listed_imports_pass() {
         let imports = table(
-            "ZwClose,ntoskrnl,import,function,page\nKeBugCheckEx,ntoskrnl,link-only,function,page\n",
+            "ZwClose,ntoskrnl,import,passive,function,page\nKeBugCheckEx,ntoskrnl,link-only,any,function,page\n",
         )
         .unwrap();
         assert_eq!(imports.objection("ZwClose", "NTOSKRNL.EXE"), None);
@@ -151,10 +179,14 @@ mod tests {
 
     #[test]
     fn faulty_tables_are_refused() {
-        assert!(table("ZwClose,ntoskrnl,import,function,\n").is_err());
-        assert!(table("ZwClose,kernel32,import,function,page\n").is_err());
-        assert!(table("ZwClose,ntoskrnl,export,function,page\n").is_err());
-        assert!(table("A,hal,import,function,page\nA,ksecdd,import,function,page\n").is_err());
+        assert!(table("ZwClose,ntoskrnl,import,passive,function,\n").is_err());
+        assert!(table("ZwClose,kernel32,import,passive,function,page\n").is_err());
+        assert!(table("ZwClose,ntoskrnl,import,none,function,page\n").is_err());
+        assert!(table("ZwClose,ntoskrnl,export,passive,function,page\n").is_err());
+        assert!(
+            table("A,hal,import,passive,function,page\nA,ksecdd,import,passive,function,page\n")
+                .is_err()
+        );
     }
 
     #[test]

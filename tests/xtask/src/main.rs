@@ -22,6 +22,7 @@ mod policy_mutants;
 mod process;
 mod readme;
 mod report;
+mod rules;
 mod scripts;
 mod setup;
 mod sign;
@@ -110,6 +111,8 @@ enum Verb {
     /// Let everything go wrong, one thing at a time: allocations, ksecdd's calls, callers, start and stop. A
     /// sample takes two minutes, everything hours.
     Faults(faults::Order),
+    /// Break every rule of the lab and see each caught (two minutes).
+    Rules,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -173,6 +176,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,
+        Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

@@ -77,7 +77,8 @@ pub fn tests_in(folder: &Path) -> BTreeSet<String> {
     names
 }
 
-fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The Rust sources below a folder.
+pub fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let path = entry.path();
         if path.is_dir() {

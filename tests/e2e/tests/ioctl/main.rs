@@ -16,6 +16,7 @@ mod lost;
 mod observed;
 mod probe;
 mod records;
+mod stack;
 mod trace;
 mod vanish;
 mod wrong_driver;

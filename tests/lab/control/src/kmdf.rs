@@ -296,6 +296,14 @@ pub struct Report {
     pub providers: usize,
     /// Calls of `EtwWriteTransfer`, heard or not.
     pub event_writes: u64,
+    /// The deepest that each entry into the driver has gone into the stack, in bytes.
+    pub stack: BTreeMap<String, usize>,
+}
+
+/// The service that commits a fault.
+#[must_use]
+pub fn service(fault: faults::Fault) -> String {
+    format!("{}{}", faults::SERVICE_NAME, fault as u32)
 }
 
 /// A place in the driver that asks for memory.

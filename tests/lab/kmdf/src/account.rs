@@ -1,6 +1,6 @@
 //! Accounts by small numbers, for tokens to carry.
 
-use crate::stop::stop;
+use crate::stop::lab_failed;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use tlsgate_lab_control::kmdf::Account;
 
@@ -19,7 +19,7 @@ impl AccountNumber {
             return Self(u8::try_from(place).unwrap_or_default());
         }
         let Ok(place) = u8::try_from(accounts.len()) else {
-            stop!("no-control", "more than 256 accounts");
+            lab_failed!("more than 256 accounts");
         };
         accounts.push(account.clone());
         Self(place)

@@ -6,8 +6,8 @@ use crate::{
     handle::Handle,
     layout::{BindInfo, BindInfo2, DriverGlobals, NtStatus},
     object::lock,
-    patch,
-    stop::stop,
+    patch, stack,
+    stop::{lab_failed, stop},
     table, unload, wdm, worker,
 };
 use std::{ops::Range, sync::Mutex};
@@ -49,10 +49,9 @@ pub fn image() -> Range<usize> {
 
 /// Wine's object for the driver.
 pub fn driver_object() -> wdm::Driver {
-    lock(&BOUND).as_ref().map_or_else(
-        || stop!("no-driver", "nobody is bound"),
-        |bound| bound.driver,
-    )
+    lock(&BOUND)
+        .as_ref()
+        .map_or_else(|| lab_failed!("nobody is bound"), |bound| bound.driver)
 }
 
 /// `WdfDriverCreate` was called: the entry code shall put itself in front of `DriverUnload`.
@@ -65,9 +64,22 @@ pub fn driver_created(handle: Handle, flags: u32, tag: u32) {
     }
 }
 
-/// `WdfVersionBind`
+/// `WdfVersionBind`. What calls it calls `DriverEntry` next.
 #[unsafe(no_mangle)]
 pub extern "system" fn WdfVersionBind(
+    driver: wdm::Driver,
+    path: In<UnicodeString>,
+    info: Out<BindInfo>,
+    globals: Out<usize>,
+) -> NtStatus {
+    let status = bind(driver, path, info, globals);
+    stack::enter("DriverEntry");
+    status
+}
+
+/// Apart, so that its frame is gone when the driver's stack is measured.
+#[inline(never)]
+fn bind(
     driver: wdm::Driver,
     path: In<UnicodeString>,
     info: Out<BindInfo>,

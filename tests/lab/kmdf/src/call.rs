@@ -1,6 +1,6 @@
 //! A call of the driver into the stand-in: its name and its IRQL limit.
 
-use crate::{irql, stop::stop, unload};
+use crate::{irql, stack, unload};
 use std::cell::Cell;
 
 thread_local! {
@@ -12,24 +12,15 @@ pub fn function() -> &'static str {
     FUNCTION.get()
 }
 
-/// Held while the driver's call lasts.
-pub struct Call {
-    outer: &'static str,
-}
-
-/// Starts a call of `function`, which the documents allow up to the IRQL `most`.
-pub fn enter(function: &'static str, most: u8) -> Call {
-    if unload::is_over() {
-        stop!("call-after-unload", "{function}");
-    }
+/// A call of `function`, which the documents allow up to the IRQL `most`. [`stack::look`] comes first, so that
+/// the frames below are not taken for the driver's.
+#[inline(never)]
+pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R) -> R {
     irql::at_most(function, most);
-    Call {
-        outer: FUNCTION.replace(function),
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        FUNCTION.set(self.outer);
-    }
+    let outer = FUNCTION.replace(function);
+    let result = work();
+    FUNCTION.set(outer);
+    unload::return_late(function);
+    stack::paint();
+    result
 }

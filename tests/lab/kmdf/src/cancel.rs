@@ -121,6 +121,6 @@ fn call(request: &Ref<Request>, callback: request::EvtCancel) {
     CALLED.fetch_add(1, Ordering::Relaxed);
     let level = control::callback_irql();
     token::on_behalf(None, || {
-        callback::call("EvtRequestCancel", level, || callback(request.handle()));
+        callback::of_file("EvtRequestCancel", level, || callback(request.handle()));
     });
 }

@@ -4,8 +4,8 @@ use crate::{
     bind, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
-    object, pool, reference, request, site,
-    stop::stop,
+    object, pool, reference, request, site, stack,
+    stop::{lab_failed, stop},
     thread, token, unload, worker,
 };
 use std::{
@@ -47,13 +47,13 @@ pub fn start() {
     match fs::read(Path::new(FOLDER).join(FIRST_SWITCHES)) {
         Ok(json) => match serde_json::from_slice(&json) {
             Ok(wanted) => set(&wanted),
-            Err(error) => stop!("no-control", "{FIRST_SWITCHES}: {error}"),
+            Err(error) => lab_failed!("{FIRST_SWITCHES}: {error}"),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => stop!("no-control", "{FIRST_SWITCHES}: {error}"),
+        Err(error) => lab_failed!("{FIRST_SWITCHES}: {error}"),
     }
     if let Err(error) = serve(Path::new(FOLDER), MODULE, |question| Ok(answer(question))) {
-        stop!("no-control", "{error:#}");
+        lab_failed!("{error:#}");
     }
 }
 
@@ -62,7 +62,7 @@ pub fn start() {
 pub fn finish() {
     let file = Path::new(FOLDER).join(format!("{MODULE}.port"));
     if let Err(error) = fs::remove_file(&file) {
-        stop!("no-control", "{}: {error}", file.display());
+        lab_failed!("{}: {error}", file.display());
     }
 }
 
@@ -137,5 +137,6 @@ fn report() -> Report {
         denials: file::denials(),
         providers: etw::providers(),
         event_writes: etw::writes(),
+        stack: stack::deepest(),
     }
 }

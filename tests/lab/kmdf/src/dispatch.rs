@@ -64,7 +64,7 @@ fn create(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtStatus {
     worker::submit(move || match callback {
         None => request::complete(request.handle(), STATUS_SUCCESS, 0),
         Some(callback) => token::on_behalf(Some(request.caller), || {
-            callback::call("EvtDeviceFileCreate", PASSIVE, || {
+            callback::of_file("EvtDeviceFileCreate", PASSIVE, || {
                 callback(device.handle(), request.handle(), file.handle());
             });
         }),

@@ -10,7 +10,7 @@ use crate::{
     irql::{self, PASSIVE},
     layout::NtStatus,
     object::lock,
-    stop::stop,
+    stop::{lab_failed, stop},
     token,
 };
 use std::{
@@ -298,7 +298,7 @@ fn record(mut event: Event) {
     log.last += 1;
     event.number = log.last;
     if let Err(error) = append(&event) {
-        stop!("no-control", "{EVENT_LOG}: {error:#}");
+        lab_failed!("{EVENT_LOG}: {error:#}");
     }
     log.events.push_back(event);
     if log.events.len() > KEPT {

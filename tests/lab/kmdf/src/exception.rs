@@ -1,6 +1,6 @@
 //! An exception that nobody handles, and a panic of the stand-in itself, are STOPs too.
 
-use crate::stop::{module, stop_at};
+use crate::stop::{lab_failed, module, stop_at};
 use std::panic;
 use windows_sys::Win32::System::Diagnostics::Debug::{
     EXCEPTION_POINTERS, EXCEPTION_RECORD, SetUnhandledExceptionFilter,
@@ -12,7 +12,7 @@ pub fn watch() {
     // pinned.
     unsafe { SetUnhandledExceptionFilter(Some(filter)) };
     panic::set_hook(Box::new(|panic| {
-        crate::stop::now("stand-in-panic", &panic.to_string().replace('\n', " "));
+        lab_failed!("{}", panic.to_string().replace('\n', " "));
     }));
 }
 

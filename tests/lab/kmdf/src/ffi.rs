@@ -4,7 +4,7 @@
 //! violation, thus a STOP, just as it is a bug check on Windows. A NULL where the documents ask for
 //! a pointer is a STOP of its own.
 
-use crate::stop::stop;
+use crate::stop::{lab_failed, stop};
 use std::{ffi::OsString, os::windows::ffi::OsStringExt};
 
 /// `const T *` of the driver.
@@ -96,7 +96,7 @@ impl UnicodeString {
     /// The string for the UTF-16 units, which must live as long as it does.
     pub fn of(units: &[u16]) -> Self {
         let Ok(length) = u16::try_from(size_of_val(units)) else {
-            stop!("string-too-long", "{} UTF-16 units", units.len());
+            lab_failed!("a string of {} UTF-16 units", units.len());
         };
         Self {
             length,

@@ -193,7 +193,7 @@ fn clean_up(file: &Ref<File>) {
     }
     let device = object::find::<Device>(file.device);
     if let Some(cleanup) = device.init.file.and_then(|config| config.cleanup) {
-        callback::call("EvtFileCleanup", PASSIVE, || cleanup(file.handle()));
+        callback::of_file("EvtFileCleanup", PASSIVE, || cleanup(file.handle()));
     }
     for request in request::of_file(file.handle()) {
         queue::cancel_waiting(&request);
@@ -203,7 +203,7 @@ fn clean_up(file: &Ref<File>) {
 fn finish(file: &Ref<File>) {
     let device = object::find::<Device>(file.device);
     if let Some(close) = device.init.file.and_then(|config| config.close) {
-        callback::call("EvtFileClose", PASSIVE, || close(file.handle()));
+        callback::of_file("EvtFileClose", PASSIVE, || close(file.handle()));
     }
     object::dispose(file.handle());
     unload::file_closed();

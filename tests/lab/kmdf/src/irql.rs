@@ -80,10 +80,3 @@ pub fn lower(level: u8) {
 pub extern "system" fn LabCurrentIrql() -> u8 {
     current()
 }
-
-/// `LabSetIrql` of the lab's C interface: sets the calling thread's level, 0 at its start, and returns
-/// the former one. Another stand-in raises the level around its callbacks with it and sets it back.
-#[unsafe(no_mangle)]
-pub extern "system" fn LabSetIrql(level: u8) -> u8 {
-    set(level)
-}

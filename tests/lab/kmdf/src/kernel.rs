@@ -7,18 +7,12 @@ use crate::{
     ffi::{In, Out},
     irql::{self, ANY, APC, DISPATCH, PASSIVE},
     layout::NtStatus,
-    pool, reference, thread, token, wait,
+    pool, reference, stack, thread, token, wait,
 };
 
-/// Imports that Wine serves well enough and that break no rule at any IRQL they are called at.
+/// Imports that Wine serves well enough, that may be called at any IRQL, and whose stack is hardly any.
 const HARMLESS: &[&str] = &[
     "DbgPrint",
-    "KeClearEvent",
-    "KeInitializeEvent",
-    "KeInitializeSemaphore",
-    "KeReadStateEvent",
-    "KeReadStateSemaphore",
-    "KeResetEvent",
     "PsGetCurrentThreadId",
     "PsThreadType",
     "memcmp",
@@ -34,8 +28,8 @@ macro_rules! replacements {
         => $target:path, ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)+) => {
         $(if $wanted == stringify!($name) {
             extern "system" fn replacement($($argument: $type),*) $(-> $result)? {
-                let _call = call::enter(stringify!($name), $most);
-                $target($($argument),*)
+                stack::look();
+                call::from_driver(stringify!($name), $most, move || $target($($argument),*))
             }
             return Some(replacement as *const () as usize);
         })+
@@ -63,9 +57,14 @@ pub fn replacement(name: &str) -> Option<usize> {
         ExAllocatePool2 <= DISPATCH => pool::allocate, (flags: u64, size: usize, tag: u32) -> usize;
         ExFreePool <= DISPATCH => pool::free, (block: usize);
         ExFreePoolWithTag <= DISPATCH => pool::free_with_tag, (block: usize, tag: u32);
-        KeDelayExecutionThread <= ANY
+        KeClearEvent <= DISPATCH => wait::clear_event, (event: usize);
+        KeDelayExecutionThread <= APC
             => wait::delay, (mode: i8, alertable: u8, interval: In<i64>) -> NtStatus;
         KeGetCurrentIrql <= ANY => irql::current, () -> u8;
+        KeInitializeEvent <= ANY
+            => wait::initialize_event, (event: usize, kind: i32, state: u8);
+        KeInitializeSemaphore <= ANY
+            => wait::initialize_semaphore, (semaphore: usize, count: i32, limit: i32);
         KeLowerIrql <= ANY => irql::lower, (level: u8);
         KeQueryActiveProcessorCountEx <= ANY => clock::processors, (group: u16) -> u32;
         KeQueryInterruptTime <= ANY => clock::interrupt, () -> u64;
@@ -77,7 +76,7 @@ pub fn replacement(name: &str) -> Option<usize> {
                 semaphore: usize, increment: i32, adjustment: i32, wait: u8,
             ) -> i32;
         KeSetEvent <= DISPATCH => wait::set_event, (event: usize, increment: i32, wait: u8) -> i32;
-        KeWaitForSingleObject <= ANY
+        KeWaitForSingleObject <= DISPATCH
             => wait::single, (
                 object: usize, reason: i32, mode: i8, alertable: u8, timeout: In<i64>,
             ) -> NtStatus;

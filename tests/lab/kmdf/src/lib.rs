@@ -103,6 +103,8 @@ mod spinlock;
 #[cfg(windows)]
 mod sspi;
 #[cfg(windows)]
+mod stack;
+#[cfg(windows)]
 mod stop;
 #[cfg(windows)]
 mod table;

@@ -9,6 +9,7 @@ use crate::{
     layout::{NtStatus, ObjectAttributes},
     memory,
     object::{self, Body},
+    pool,
     stop::stop,
 };
 use windows_sys::Win32::Foundation::{STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS};
@@ -28,9 +29,11 @@ pub fn create(
     size: usize,
     _pool: u32,
     memory: In<ObjectAttributes>,
-    _tag: u32,
+    tag: u32,
     result: Out<Handle>,
 ) -> NtStatus {
+    // 0 is the framework's own.
+    pool::check_tag("WdfLookasideListCreate", tag);
     if size == 0 {
         stop!("pool-bad-request", "WdfLookasideListCreate of 0 bytes");
     }

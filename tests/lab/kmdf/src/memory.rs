@@ -72,11 +72,13 @@ pub fn allocate(
 pub fn create(
     attributes: In<ObjectAttributes>,
     _pool: u32,
-    _tag: u32,
+    tag: u32,
     size: usize,
     result: Out<Handle>,
     buffer: Out<usize>,
 ) -> NtStatus {
+    // 0 is the framework's own.
+    pool::check_tag("WdfMemoryCreate", tag);
     if size == 0 {
         stop!("pool-bad-request", "WdfMemoryCreate of 0 bytes");
     }

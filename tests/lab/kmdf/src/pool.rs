@@ -88,12 +88,13 @@ pub fn may_allocate() -> bool {
 
 /// `ExAllocatePool2`
 pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
-    if size == 0 || tag == 0 {
-        stop!(
-            "pool-bad-request",
-            "ExAllocatePool2 of {size} bytes with tag {tag:#x}"
-        );
+    if size == 0 {
+        stop!("pool-bad-request", "ExAllocatePool2 of 0 bytes");
     }
+    if tag == 0 {
+        stop!("pool-tag", "ExAllocatePool2 without a tag");
+    }
+    check_tag("ExAllocatePool2", tag);
     let paged = flags & PAGED != 0;
     if paged == (flags & NON_PAGED != 0) {
         stop!("pool-bad-request", "ExAllocatePool2 with flags {flags:#x}");
@@ -111,6 +112,21 @@ pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
     pool.usage.peak = pool.usage.peak.max(pool.usage.bytes);
     pool.usage.allocations += 1;
     address
+}
+
+/// STOPs unless a tag is one to four characters from space to tilde, or 0.
+pub fn check_tag(function: &str, tag: u32) {
+    let bytes = tag.to_le_bytes();
+    let length = bytes
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1);
+    if !bytes[..length]
+        .iter()
+        .all(|byte| (b' '..=b'~').contains(byte))
+    {
+        stop!("pool-tag", "{function} with tag {tag:#010x}");
+    }
 }
 
 fn highest(paged: bool) -> u8 {

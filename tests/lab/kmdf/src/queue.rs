@@ -149,7 +149,7 @@ fn present(queue: &Ref<Queue>, request: &Ref<Request>) {
     } else {
         control::callback_irql()
     };
-    callback::call("EvtIoDeviceControl", level, || {
+    callback::of_file("EvtIoDeviceControl", level, || {
         device_control(
             queue.handle(),
             request.handle(),

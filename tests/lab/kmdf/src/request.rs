@@ -104,7 +104,7 @@ pub fn arrive(request: &Ref<Request>) {
     };
     let handle = request.handle();
     token::on_behalf(Some(request.caller), || {
-        callback::call("EvtIoInCallerContext", PASSIVE, || {
+        callback::of_file("EvtIoInCallerContext", PASSIVE, || {
             in_caller_context(device.handle(), handle);
         });
     });

@@ -13,7 +13,7 @@ use crate::{
 };
 use std::{
     cell::RefCell,
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         LazyLock, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -41,8 +41,9 @@ thread_local! {
     static HELD: RefCell<Vec<(Handle, u8)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Pairs of locks (outer, inner) seen so far: the other way round may deadlock.
-static ORDER: LazyLock<Mutex<HashSet<(Handle, Handle)>>> = LazyLock::new(Mutex::default);
+/// What was taken under each lock so far. A way around in a circle may deadlock.
+static TAKEN_UNDER: LazyLock<Mutex<HashMap<Handle, HashSet<Handle>>>> =
+    LazyLock::new(Mutex::default);
 
 /// How many spin locks the current thread holds.
 pub fn held() -> usize {
@@ -67,14 +68,14 @@ pub fn acquire(handle: Handle) {
             stop!("spin-lock-recursion", "this thread holds it already");
         }
         if let Some(&(outer, _)) = held.last() {
-            let mut order = lock(&ORDER);
-            order.insert((outer, handle));
-            if order.contains(&(handle, outer)) {
+            let mut order = lock(&TAKEN_UNDER);
+            if leads_to(&order, handle, outer) {
                 stop!(
                     "lock-order",
-                    "these two locks were taken the other way round before"
+                    "the lock that is held was taken under the other one before, or under one that was"
                 );
             }
+            order.entry(outer).or_default().insert(handle);
         }
     });
     let before = irql::set(DISPATCH);
@@ -82,6 +83,21 @@ pub fn acquire(handle: Handle) {
         thread::yield_now();
     }
     HELD.with_borrow_mut(|held| held.push((handle, before)));
+}
+
+/// Whether `last` was taken under `first`, or under a lock that was, and so on.
+fn leads_to(order: &HashMap<Handle, HashSet<Handle>>, first: Handle, last: Handle) -> bool {
+    let mut seen = HashSet::new();
+    let mut next = vec![first];
+    while let Some(lock) = next.pop() {
+        if lock == last {
+            return true;
+        }
+        if seen.insert(lock) {
+            next.extend(order.get(&lock).into_iter().flatten());
+        }
+    }
+    false
 }
 
 /// `WdfSpinLockRelease`

@@ -33,6 +33,14 @@ macro_rules! stop {
 }
 pub(crate) use stop;
 
+/// Ends the process because the stand-in itself has failed, which is no rule of the driver's.
+macro_rules! lab_failed {
+    ($($detail:tt)+) => {
+        $crate::stop::now("lab", &format_args!($($detail)+))
+    };
+}
+pub(crate) use lab_failed;
+
 /// See [`stop!`]. The first one wins: what other threads find while the process ends is noise.
 pub fn now(rule: &str, detail: &dyn Display) -> ! {
     stop_at(rule, detail, &callers())

@@ -13,7 +13,7 @@ use crate::{
         DriverConfig, FileConfig, NtStatus, ObjectAttributes, QueueConfig, RequestParameters,
         TimerConfig, WorkItemConfig,
     },
-    lookaside, memory, object, queue, registry, request, spinlock,
+    lookaside, memory, object, queue, registry, request, spinlock, stack,
     stop::stop,
     timer, wdm, workitem,
 };
@@ -56,8 +56,8 @@ macro_rules! entries {
         => $target:path, ($($argument:ident: $type:ty),* $(,)?) $(-> $result:ty)?;)+) => {
         $({
             extern "system" fn entry(_globals: usize, $($argument: $type),*) $(-> $result)? {
-                let _call = call::enter(concat!("Wdf", stringify!($name)), $most);
-                $target($($argument),*)
+                stack::look();
+                call::from_driver(concat!("Wdf", stringify!($name)), $most, move || $target($($argument),*))
             }
             $table[$index] = entry as *const () as usize;
         })+

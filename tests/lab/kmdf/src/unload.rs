@@ -11,13 +11,15 @@ use crate::{
     object::{self, Ref, lock},
     pool, reference, registry, request, sspi,
     stop::stop,
-    thread, token, wdm,
+    thread as system_thread, token, wdm,
 };
 use std::{
+    cell::Cell,
     sync::{
         Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    thread,
     time::Duration,
 };
 use tlsgate_lab_control::kmdf::DriverState;
@@ -33,6 +35,14 @@ static GATE: Mutex<Gate> = Mutex::new(Gate {
 });
 static FILE_CLOSED: Condvar = Condvar::new();
 static OVER: AtomicBool = AtomicBool::new(false);
+/// `EvtDriverUnload` runs.
+static IN_UNLOAD: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// `EvtDriverUnload` runs on this thread.
+    static UNLOADS: Cell<bool> = const { Cell::new(false) };
+}
+/// Callbacks for others than the framework that have not returned.
+static FOREIGN: AtomicUsize = AtomicUsize::new(0);
 
 /// How long a driver may take over the requests of a file that was cleaned up, when it is to be
 /// unloaded.
@@ -41,11 +51,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Whether the driver is there.
 pub fn state() -> DriverState {
     lock(&GATE).state
-}
-
-/// Whether the driver was unloaded and must not call any more.
-pub fn is_over() -> bool {
-    OVER.load(Ordering::Acquire)
 }
 
 /// A driver was bound.
@@ -68,14 +73,62 @@ pub fn file_closed() {
     FILE_CLOSED.notify_all();
 }
 
+/// A reference to a file object: no unload until it is dropped.
+pub struct FileHeld(());
+
+impl FileHeld {
+    /// For a file that is open, or on its way to be.
+    pub fn new() -> Self {
+        lock(&GATE).open_files += 1;
+        Self(())
+    }
+}
+
+impl Drop for FileHeld {
+    fn drop(&mut self) {
+        file_closed();
+    }
+}
+
+/// A callback that runs for somebody else than the framework, who does not wait for it.
+pub struct ForeignCallback(());
+
+impl ForeignCallback {
+    /// It is about to be called.
+    pub fn new() -> Self {
+        FOREIGN.fetch_add(1, Ordering::AcqRel);
+        Self(())
+    }
+}
+
+impl Drop for ForeignCallback {
+    fn drop(&mut self) {
+        FOREIGN.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The way back into the driver is long for a call that may have woken `EvtDriverUnload`: a thread that was to
+/// do no more than return finds its code gone, unless the driver has waited for the thread itself.
+pub fn return_late(function: &str) {
+    const LATENESS: Duration = Duration::from_millis(50);
+    const WAKING: [&str; 3] = ["KeSetEvent", "KeReleaseSemaphore", "ObfDereferenceObject"];
+    if IN_UNLOAD.load(Ordering::Acquire) && !UNLOADS.get() && WAKING.contains(&function) {
+        thread::sleep(LATENESS);
+    }
+}
+
 /// `DriverUnload`. Wine calls it at once on `sc stop`; Windows only when the last handle is closed,
 /// so that is waited for here.
 pub extern "system" fn driver_unload(_driver: wdm::Driver) {
     wait_for_files();
     if let Some(driver) = driver::current() {
+        UNLOADS.set(true);
+        IN_UNLOAD.store(true, Ordering::Release);
         callback::call("EvtDriverUnload", PASSIVE, || {
             (driver.unload)(driver.handle());
         });
+        IN_UNLOAD.store(false, Ordering::Release);
+        UNLOADS.set(false);
     }
     finish();
 }
@@ -125,9 +178,16 @@ fn delete(driver: &Ref<Driver>) {
 /// What the framework would delete with its parent, yet is a leak: the driver has forgotten about
 /// it.
 fn before_deletion() {
-    let threads = thread::running();
+    let threads = system_thread::running();
     if threads > 0 {
         stop!("thread-still-running", "{threads} at unload");
+    }
+    let callbacks = FOREIGN.load(Ordering::Acquire);
+    if callbacks > 0 {
+        stop!(
+            "callback-still-running",
+            "{callbacks} of ksecdd.sys at unload"
+        );
     }
     let requests = object::all::<request::Request>()
         .iter()

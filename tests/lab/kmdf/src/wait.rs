@@ -37,6 +37,8 @@ unsafe extern "system" {
         blocks: usize,
     ) -> NtStatus;
     fn KeInitializeEvent(event: usize, kind: i32, state: u8);
+    fn KeInitializeSemaphore(semaphore: usize, count: i32, limit: i32);
+    fn KeClearEvent(event: usize);
     fn KeDelayExecutionThread(mode: i8, alertable: u8, interval: In<i64>) -> NtStatus;
     fn KeSetEvent(event: usize, increment: i32, wait: u8) -> i32;
     fn KeReleaseSemaphore(semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
@@ -143,6 +145,24 @@ pub fn delay(mode: i8, alertable: u8, interval: In<i64>) -> NtStatus {
     }
     // SAFETY: as the driver asked.
     unsafe { KeDelayExecutionThread(mode, alertable, interval) }
+}
+
+/// `KeInitializeEvent`
+pub fn initialize_event(event: usize, kind: i32, state: u8) {
+    // SAFETY: as the driver asked.
+    unsafe { KeInitializeEvent(event, kind, state) };
+}
+
+/// `KeInitializeSemaphore`
+pub fn initialize_semaphore(semaphore: usize, count: i32, limit: i32) {
+    // SAFETY: as the driver asked.
+    unsafe { KeInitializeSemaphore(semaphore, count, limit) };
+}
+
+/// `KeClearEvent`
+pub fn clear_event(event: usize) {
+    // SAFETY: as the driver asked.
+    unsafe { KeClearEvent(event) };
 }
 
 /// `KeSetEvent`

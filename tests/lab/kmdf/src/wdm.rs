@@ -235,7 +235,7 @@ impl Irp {
             .unwrap_or_default();
         Out::at(stack)
             .get()
-            .unwrap_or_else(|| crate::stop::stop!("null-pointer", "IRP without stack"))
+            .unwrap_or_else(|| crate::stop::lab_failed!("an IRP without stack"))
     }
 
     /// `AssociatedIrp.SystemBuffer`

@@ -169,11 +169,10 @@ impl Ksecdd {
             return;
         };
         let irql = self.switches().callback_irql;
-        let before = self.machine.set_irql(irql);
         let nested = IN_CALLBACK.replace(true);
-        callback.invoke(handles::pointer(context.id));
+        self.machine
+            .call_back(irql, callback, handles::pointer(context.id));
         IN_CALLBACK.set(nested);
-        self.machine.set_irql(before);
         context.returned();
     }
 }

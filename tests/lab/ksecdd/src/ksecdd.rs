@@ -113,20 +113,11 @@ impl Ksecdd {
         }
     }
 
-    /// Counts a call of a function that is called at PASSIVE_LEVEL only.
+    /// Counts a call of a function, and looks at where it comes from.
     pub fn enter(&self, function: Function) -> Checked<()> {
-        self.enter_below(function, PASSIVE_LEVEL)
-    }
-
-    /// Counts a call of a function that shipping drivers call from their callbacks.
-    pub fn enter_from_callback(&self, function: Function) -> Checked<()> {
-        self.enter_below(function, DISPATCH_LEVEL)
-    }
-
-    fn enter_below(&self, function: Function, highest: u8) -> Checked<()> {
         *lock(&self.counts).calls.entry(function).or_default() += 1;
         let irql = self.machine.irql();
-        check(irql <= highest, IRQL_TOO_HIGH, || {
+        check(irql <= highest_irql(function), IRQL_TOO_HIGH, || {
             format!("{function:?} at IRQL {irql}")
         })?;
         let issued = function.is_asynchronous() && in_callback();
@@ -183,7 +174,43 @@ impl Ksecdd {
     }
 }
 
+/// The highest IRQL at which shipping drivers call a function (microsoft/msquic): some are called from
+/// callbacks.
+fn highest_irql(function: Function) -> u8 {
+    match function {
+        Function::SspiFreeAsyncContext
+        | Function::SspiAsyncContextRequiresNotify
+        | Function::SspiGetAsyncCallStatus => DISPATCH_LEVEL,
+        _ => PASSIVE_LEVEL,
+    }
+}
+
 /// Locks, whatever became of the thread that had the lock before.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_import_has_its_highest_irql() {
+        let table = include_str!("../../wdk/imports.csv");
+        let rows = table
+            .lines()
+            .map(|line| line.split(',').collect::<Vec<_>>());
+        let mut seen = 0;
+        for row in rows.filter(|row| row.get(1) == Some(&"ksecdd")) {
+            let function: Function = serde_json::from_str(&format!("\"{}\"", row[0])).unwrap();
+            let highest = match row[3] {
+                "passive" => PASSIVE_LEVEL,
+                "dispatch" => DISPATCH_LEVEL,
+                other => panic!("{other} is no level of these functions'"),
+            };
+            assert_eq!(highest_irql(function), highest, "{function:?}");
+            seen += 1;
+        }
+        assert!(seen > 10, "{seen} imports");
+    }
 }

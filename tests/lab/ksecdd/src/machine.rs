@@ -1,6 +1,6 @@
 //! What the stand-in needs of the machine it runs on; tests have one of their own.
 
-use crate::{rules::Broken, tls::config::Identity};
+use crate::{async_context::Callback, rules::Broken, tls::config::Identity};
 use rustls::pki_types::CertificateDer;
 
 /// The machine.
@@ -11,8 +11,8 @@ pub trait Machine: Send + Sync {
     fn token(&self) -> u64;
     /// The current thread's IRQL.
     fn irql(&self) -> u8;
-    /// Sets the current thread's IRQL and returns what it was.
-    fn set_irql(&self, irql: u8) -> u8;
+    /// Calls the driver back at an IRQL, for the async context at `context`.
+    fn call_back(&self, irql: u8, callback: Callback, context: usize);
     /// Whether so many bytes can be accessed from `address`, for writing if need be.
     fn is_accessible(&self, address: usize, length: usize, writing: bool) -> bool;
     /// The name of the account whose token that is: "SYSTEM" when nobody keeps count.

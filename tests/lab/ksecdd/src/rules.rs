@@ -98,6 +98,3 @@ pub const IRQL_TOO_HIGH: &str = "sspi-irql-too-high";
 pub const ISSUED_IN_CALLBACK: &str = "sspi-issued-in-callback";
 /// `FreeContextBuffer` of something that is not to be freed.
 pub const UNKNOWN_CONTEXT_BUFFER: &str = "unknown-context-buffer";
-/// The stand-in itself failed.
-#[cfg(windows)]
-pub const PANIC: &str = "ksecdd-panic";

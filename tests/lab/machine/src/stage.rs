@@ -64,21 +64,32 @@ impl Machine {
     ///
     /// `reg.exe` refuses.
     pub fn set_parameter(&self, service: &str, name: &str, value: Parameter) -> Result<()> {
-        let (kind, bytes) = value.raw();
-        let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        self.set_parameters(&[service], &[(name, value)])
+    }
+
+    /// Sets values of several services' Parameters keys.
+    ///
+    /// # Errors
+    ///
+    /// `reg.exe` refuses.
+    pub fn set_parameters(&self, services: &[&str], values: &[(&str, Parameter)]) -> Result<()> {
         // A file, because only so `reg.exe` takes values that are not what their types promise.
-        let text = format!(
-            "Windows Registry Editor Version 5.00\r\n\r\n[{}]\r\n\"{name}\"=hex({kind:x}):{}\r\n",
-            parameters(service),
-            bytes.join(",")
-        );
+        let mut text = "Windows Registry Editor Version 5.00\r\n".to_owned();
+        for service in services {
+            text += &format!("\r\n[{}]\r\n", parameters(service));
+            for (name, value) in values {
+                let (kind, bytes) = value.raw();
+                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                text += &format!("\"{name}\"=hex({kind:x}):{}\r\n", bytes.join(","));
+            }
+        }
         // UTF-16 with its mark: of other files the bytes of texts are taken for another encoding's.
         let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
         let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();
         fs::write(self.lab().join(VALUE), bytes)?;
         self.run("reg", &["import", &format!(r"C:\lab\{VALUE}")])?
             .success()
-            .with_context(|| format!("setting {name}"))?;
+            .with_context(|| format!("setting values of {services:?}"))?;
         Ok(())
     }
 

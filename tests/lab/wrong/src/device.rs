@@ -1,12 +1,13 @@
-//! The device `\\.\TlsGateWrong`, and the way from an IOCTL to its fault.
+//! The device, named like the service, and the way from an IOCTL to its fault.
 
 use crate::{
     events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
-    locks, objects, pool, registry, requests, sspi, threads, time, tokens, version,
+    later, locks, objects, pool, registry, requests, sspi, stack, threads, time, tokens, unload,
+    version,
 };
-use core::ptr;
+use core::{ptr, slice};
 use wdk_sys::{
     _WDF_DRIVER_INIT_FLAGS::WdfDriverInitNonPnpDriver,
     _WDF_EXECUTION_LEVEL::WdfExecutionLevelPassive,
@@ -18,8 +19,9 @@ use wdk_sys::{
     WDFDEVICE, WDFDRIVER, WDFQUEUE, WDFREQUEST,
 };
 
-const NAME: &[u16] = &wide(br"\Device\TlsGateWrong");
-const LINK: &[u16] = &wide(br"\DosDevices\Global\TlsGateWrong");
+/// What the service's name follows.
+const DEVICES: &[u16] = &wide(br"\Device\");
+const LINKS: &[u16] = &wide(br"\DosDevices\Global\");
 /// Where programs look for the driver under test.
 const OTHER_LINK: &[u16] = &wide(br"\DosDevices\Global\TlsGate");
 const SDDL: &[u16] = &wide(b"D:P(A;;GA;;;SY)(A;;GA;;;BA)");
@@ -47,11 +49,78 @@ fn counted(text: &[u16]) -> UNICODE_STRING {
     }
 }
 
+/// Units of a name, at most.
+const LONGEST: usize = 64;
+
+/// A name made of two parts, and its units.
+struct Name([u16; LONGEST], usize);
+
+impl Name {
+    fn of(folder: &[u16], service: &[u16]) -> Self {
+        let mut name = Self([0; LONGEST], 0);
+        for unit in folder.iter().chain(service) {
+            if let Some(place) = name.0.get_mut(name.1) {
+                *place = *unit;
+                name.1 += 1;
+            }
+        }
+        name
+    }
+
+    fn units(&self) -> &[u16] {
+        self.0.get(..self.1).unwrap_or_default()
+    }
+}
+
+/// The service's name: the last part of its registry key's.
+fn service(path: PCUNICODE_STRING) -> &'static [u16] {
+    // SAFETY: the I/O manager's, as long as `DriverEntry` runs.
+    let path = unsafe { path.read() };
+    // SAFETY: as above.
+    let units = unsafe { slice::from_raw_parts(path.Buffer, usize::from(path.Length) / 2) };
+    units
+        .rsplit(|unit| *unit == u16::from(b'\\'))
+        .next()
+        .unwrap_or_default()
+}
+
+/// The fault that the service's name ends with, for what is wrong before there is a device.
+fn fault(service: &[u16]) -> Option<Fault> {
+    let digits = service
+        .iter()
+        .filter_map(|unit| char::from_u32(u32::from(*unit))?.to_digit(10));
+    Fault::from_function(digits.fold(0, |number: u32, digit| number * 10 + digit))
+}
+
 /// Creates everything.
 pub fn create(driver: &mut DRIVER_OBJECT, path: PCUNICODE_STRING) -> NTSTATUS {
+    let service = service(path);
+    let fault = fault(service);
+    if fault == Some(Fault::CallBeforeDriver) {
+        objects::create_object(&mut attributes());
+    }
+    let status = create_driver(driver, path, fault);
+    if !NT_SUCCESS(status) {
+        return status;
+    }
+    if fault == Some(Fault::DriverTwice) {
+        return create_driver(driver, path, fault);
+    }
+    let init = allocate_init();
+    if init.is_null() {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    create_device(init, service, fault)
+}
+
+fn create_driver(
+    driver: &mut DRIVER_OBJECT,
+    path: PCUNICODE_STRING,
+    fault: Option<Fault>,
+) -> NTSTATUS {
     let mut config = WDF_DRIVER_CONFIG {
         Size: size::<WDF_DRIVER_CONFIG>(),
-        EvtDriverUnload: Some(unload),
+        EvtDriverUnload: (fault != Some(Fault::DriverWithoutUnload)).then_some(evt_unload as _),
         DriverInitFlags: WdfDriverInitNonPnpDriver.cast_unsigned(),
         ..WDF_DRIVER_CONFIG::default()
     };
@@ -66,39 +135,40 @@ pub fn create(driver: &mut DRIVER_OBJECT, path: PCUNICODE_STRING) -> NTSTATUS {
             &raw mut made,
         ))
     };
-    if !NT_SUCCESS(status) {
-        return status;
-    }
     registry::driver_is(made);
-    let sddl = counted(SDDL);
-    // SAFETY: the driver was created above.
-    let init = unsafe {
-        wdf!(PFN_WDFCONTROLDEVICEINITALLOCATE
-            [WdfControlDeviceInitAllocateTableIndex](
-            made,
-            &raw const sddl,
-        ))
-    };
-    if init.is_null() {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    create_device(init)
+    status
 }
 
-fn create_device(mut init: PWDFDEVICE_INIT) -> NTSTATUS {
+fn allocate_init() -> PWDFDEVICE_INIT {
+    let sddl = counted(SDDL);
+    // SAFETY: the driver was created before.
+    unsafe {
+        wdf!(PFN_WDFCONTROLDEVICEINITALLOCATE
+            [WdfControlDeviceInitAllocateTableIndex](
+            registry::driver(),
+            &raw const sddl,
+        ))
+    }
+}
+
+fn create_device(mut init: PWDFDEVICE_INIT, service: &[u16], fault: Option<Fault>) -> NTSTATUS {
+    let (device_name, own_link) = (Name::of(DEVICES, service), Name::of(LINKS, service));
     let link = if version::is_other() {
         OTHER_LINK
     } else {
-        LINK
+        own_link.units()
     };
-    let (name, link) = (counted(NAME), counted(link));
-    // SAFETY: `init` is still the driver's; the name is copied.
-    let mut status = unsafe {
-        wdf!(PFN_WDFDEVICEINITASSIGNNAME
-            [WdfDeviceInitAssignNameTableIndex](
-            init, &raw const name
-        ))
-    };
+    let (name, link) = (counted(device_name.units()), counted(link));
+    let mut status = STATUS_SUCCESS;
+    if fault != Some(Fault::DeviceWithoutName) {
+        // SAFETY: `init` is still the driver's; the name is copied.
+        status = unsafe {
+            wdf!(PFN_WDFDEVICEINITASSIGNNAME
+                [WdfDeviceInitAssignNameTableIndex](
+                init, &raw const name
+            ))
+        };
+    }
     if !NT_SUCCESS(status) {
         return status;
     }
@@ -167,8 +237,25 @@ fn create_queue(device: WDFDEVICE) -> NTSTATUS {
     }
 }
 
-extern "C" fn unload(_driver: WDFDRIVER) {
-    threads::join();
+/// Commits the fault if it is one with what there is once a driver.
+fn commit(fault: Fault, queue: WDFQUEUE) {
+    match fault {
+        Fault::DeviceInitLeak => _ = allocate_init(),
+        Fault::SecondDefaultQueue => {
+            // SAFETY: the queue has just delivered a request.
+            let device = unsafe {
+                wdf!(PFN_WDFIOQUEUEGETDEVICE[WdfIoQueueGetDeviceTableIndex](
+                    queue
+                ))
+            };
+            _ = create_queue(device);
+        }
+        _ => (),
+    }
+}
+
+extern "C" fn evt_unload(_driver: WDFDRIVER) {
+    unload::run();
 }
 
 extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUEST) {
@@ -187,10 +274,11 @@ extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUEST) {
     }
     // SAFETY: only device control requests come this way.
     let code = unsafe { parameters.Parameters.DeviceIoControl.IoControlCode };
-    if Fault::from_code(code) == Some(Fault::RequestLost) {
-        return;
+    let early =
+        Fault::from_code(code).is_some_and(|fault| requests::commit_early(fault, device, request));
+    if !early {
+        requests::enqueue(device, request);
     }
-    requests::enqueue(device, request);
 }
 
 extern "C" fn device_control(
@@ -224,6 +312,10 @@ extern "C" fn device_control(
             events::commit(fault);
             registry::commit(fault);
             time::commit(fault);
+            stack::commit(fault);
+            later::commit(fault, queue);
+            unload::commit(fault);
+            commit(fault, queue);
         }
     }
     complete(request);

@@ -4,6 +4,8 @@
 /// How far a test has to go until the fault must have been caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caught {
+    /// Start the driver.
+    AtStart,
     /// Send the IOCTL.
     AtOnce,
     /// Have ksecdd hold calls back, and send the IOCTL.
@@ -56,10 +58,17 @@ macro_rules! faults {
     };
 }
 
-/// The service's name.
+/// A service's name, without the fault's number. Each fault is committed by a service of its own: of a driver that
+/// was stopped in the middle, Wine's kernel keeps the names, and its service manager the state.
 pub const SERVICE_NAME: &str = "TlsGateWrong";
-/// What a program opens.
-pub const DEVICE_PATH: &str = r"\\.\TlsGateWrong";
+/// The file that a service runs.
+pub const FILE: &str = "wrong.sys";
+/// A copy of it.
+pub const SECOND_FILE: &str = "wrong-2.sys";
+/// An import of it that a test makes another one of, in a copy.
+pub const IMPORT: &[u8] = b"KeQueryInterruptTimePrecise\0";
+/// The other one: there is none of that name.
+pub const NO_IMPORT: &[u8] = b"KeQueryInterruptTimeVaguely\0";
 /// The device's type; the vendor's range.
 const DEVICE_TYPE: u32 = 0x8542;
 /// The first function code of the vendor's range.
@@ -70,6 +79,12 @@ impl Fault {
     #[must_use]
     pub const fn code(self) -> u32 {
         DEVICE_TYPE << 16 | (self as u32) << 2
+    }
+
+    /// The fault with this function code.
+    #[must_use]
+    pub fn from_function(function: u32) -> Option<Self> {
+        Self::from_code(DEVICE_TYPE << 16 | function << 2)
     }
 
     /// The fault with this control code.
@@ -110,6 +125,14 @@ faults! {
     RequestLeft = "request-left-at-unload", AtUnload;
     /// Enqueues a request that a queue has delivered.
     EnqueuedTwice = "enqueued-twice", AtOnce;
+    /// Enqueues a request that it has marked cancelable.
+    CancelableQueued = "cancelable-request-queued", AtOnce;
+    /// Completes a request that it has enqueued.
+    CompletedWhileQueued = "completed-while-queued", AtOnce;
+    /// Asks for the buffer of a request that it has enqueued.
+    UsedWhileQueued = "request-use-while-queued", AtOnce;
+    /// Completes a request with `STATUS_PENDING`.
+    CompletedAsPending = "completed-as-pending", AtOnce;
 
     /// Uses a handle that never was.
     InvalidHandle = "invalid-handle", AtOnce;
@@ -129,9 +152,66 @@ faults! {
     MemoryLeak = "memory-leak", AtUnload;
     /// Calls a function of the framework that the lab does not have.
     Unimplemented = "unimplemented", AtOnce;
+    /// Uses an object that is deleted, with a reference to keep the handle.
+    UseAfterDelete = "use-after-delete", AtOnce;
+    /// Takes memory from a look-aside list that is deleted, with a reference to keep the handle.
+    LookasideUsedAfterDelete = "use-after-delete", AtOnce;
+    /// Writes past memory of a look-aside list.
+    LookasideOverrun = "pool-overrun", AtOnce;
+    /// Writes to memory that has gone back to its look-aside list.
+    LookasideTouchedAfterDelete = "pool-touched-after-free", AtUnload;
+    /// Gives a look-aside list a tag that cannot be printed.
+    LookasideTagUnprintable = "pool-tag", AtOnce;
+    /// Writes past an object's context.
+    ContextOverrun = "context-overrun", AtOnce;
+    /// Passes attributes that nobody has initialised.
+    AttributesNotInitialised = "object-attributes", AtOnce;
+    /// Passes a structure of another version's size.
+    StructureSize = "structure-size", AtOnce;
+    /// Passes no configuration.
+    NoConfiguration = "null-pointer", AtOnce;
+
+    /// Calls the framework before `WdfDriverCreate`.
+    CallBeforeDriver = "no-driver", AtStart;
+    /// Calls `WdfDriverCreate` twice.
+    DriverTwice = "driver-config", AtStart;
+    /// Has no `EvtDriverUnload`.
+    DriverWithoutUnload = "driver-config", AtStart;
+    /// Creates a control device without a name.
+    DeviceWithoutName = "device-init", AtStart;
+    /// Imports what no kernel has.
+    UnknownImport = "unknown-import", AtStart;
+    /// Shares its process with another driver.
+    TwoDrivers = "two-drivers", AtStart;
+    /// Allocates a `WDFDEVICE_INIT` and forgets it.
+    DeviceInitLeak = "device-init-leak", AtUnload;
+    /// Creates a second default queue.
+    SecondDefaultQueue = "queue-config", AtOnce;
+
+    /// Creates a timer without a parent.
+    TimerWithoutParent = "timer-config", AtOnce;
+    /// Waits in a timer's callback for the timer's callback.
+    TimerWaitsForItself = "timer-waits-for-itself", AtOnce;
+    /// Creates a work item without a parent.
+    WorkItemWithoutParent = "work-item-config", AtOnce;
+
+    /// Uses much stack in `EvtIoDeviceControl`.
+    DeepInRequest = "stack-too-deep", AtOnce;
+    /// Uses much stack in `EvtRequestCancel`.
+    DeepInCancel = "stack-too-deep", OnCancel;
+    /// Uses much stack in a timer's callback.
+    DeepInTimer = "stack-too-deep", AtOnce;
+    /// Uses much stack in a work item.
+    DeepInWorkItem = "stack-too-deep", AtOnce;
+    /// Uses much stack in a system thread, and a wait is what comes next.
+    DeepInThread = "stack-too-deep", AtOnce;
+    /// Uses much stack in a callback of ksecdd's.
+    DeepInSspiCallback = "stack-too-deep", AtOnce;
 
     /// Calls a PASSIVE_LEVEL function under a spin lock.
     IrqlTooHigh = "irql", AtOnce;
+    /// Sleeps under a spin lock.
+    DelayAtRaisedIrql = "irql", AtOnce;
     /// Waits under a spin lock.
     WaitAtRaisedIrql = "wait-at-raised-irql", AtOnce;
     /// Returns from a callback with a spin lock.
@@ -142,6 +222,14 @@ faults! {
     SpinLockNotHeld = "spin-lock-not-held", AtOnce;
     /// Takes two spin locks in both orders.
     LockOrder = "lock-order", AtOnce;
+    /// Takes three spin locks in a circle, two at a time.
+    LockOrderOfThree = "lock-order", AtOnce;
+    /// Deletes a spin lock that it holds.
+    SpinLockDeletedHeld = "spin-lock-held", AtOnce;
+    /// Returns from a callback at another IRQL.
+    IrqlChanged = "irql-changed", AtOnce;
+    /// Returns from a callback of ksecdd's with a spin lock.
+    SspiCallbackKeepsSpinLock = "spin-lock-held", AtOnce;
     /// Completes a request under a spin lock.
     CompletedUnderSpinLock = "completed-under-spin-lock", AtOnce;
 
@@ -156,6 +244,19 @@ faults! {
     /// Writes to a freed block.
     PoolTouchedAfterFree = "pool-touched-after-free", AtUnload;
 
+    /// Allocates with a tag of 0.
+    PoolTagMissing = "pool-tag", AtOnce;
+    /// Allocates with a tag that cannot be printed.
+    PoolTagUnprintable = "pool-tag", AtOnce;
+    /// Frees a block with another tag than it has.
+    PoolWrongTag = "pool-wrong-tag", AtOnce;
+    /// Allocates nothing.
+    PoolBadRequest = "pool-bad-request", AtOnce;
+
+    /// Unloads when a thread has set an event, which may not have returned from that.
+    ThreadReturnsLate = "thread-still-running", AtUnload;
+    /// Unloads when a callback of ksecdd's has set an event, which may not have returned from that.
+    SspiCallbackReturnsLate = "callback-still-running", AtUnload;
     /// Leaves a thread running.
     ThreadStillRunning = "thread-still-running", AtUnload;
     /// Forgets a thread's handle.
@@ -175,6 +276,12 @@ faults! {
     ThreadLeftImpersonating = "left-impersonating", AtOnce;
     /// Reverts without having impersonated.
     RevertWithoutImpersonation = "revert-without-impersonation", AtOnce;
+    /// Impersonates while it impersonates.
+    ImpersonatedTwice = "impersonated-twice", AtOnce;
+    /// Asks for an impersonation level that there is not.
+    ImpersonationLevel = "impersonation-level", AtOnce;
+    /// Impersonates a token that it has given back.
+    TokenUsedAfterFree = "token-use-after-free", AtOnce;
     /// Keeps a token.
     TokenLeak = "token-leak", AtUnload;
     /// Gives back a token it has not got.

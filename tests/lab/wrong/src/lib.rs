@@ -10,15 +10,18 @@ mod device;
 mod events;
 pub mod faults;
 mod kmdf;
+mod later;
 mod locks;
 mod objects;
 mod pool;
 mod registry;
 mod requests;
 mod sspi;
+mod stack;
 mod threads;
 mod time;
 mod tokens;
+mod unload;
 mod version;
 
 use wdk_alloc::WdkAllocator;

@@ -2,11 +2,19 @@
 
 use crate::{
     faults::Fault,
-    kmdf::{complete, wdf},
+    kmdf::{complete, delete, wdf},
     threads, tokens,
 };
 use core::ptr;
 use wdk_sys::{WDFREQUEST, WDFSPINLOCK};
+
+/// `DISPATCH_LEVEL`
+const DISPATCH_LEVEL: u8 = 2;
+
+unsafe extern "system" {
+    /// What `KeRaiseIrql` is on x64.
+    fn KfRaiseIrql(level: u8) -> u8;
+}
 
 /// Commits the fault if it is one with spin locks.
 pub fn commit(fault: Fault, request: WDFREQUEST) {
@@ -16,6 +24,10 @@ pub fn commit(fault: Fault, request: WDFREQUEST) {
             tokens::capture();
         }
         Fault::WaitAtRaisedIrql => {
+            acquire(create());
+            threads::wait(ptr::null_mut());
+        }
+        Fault::DelayAtRaisedIrql => {
             acquire(create());
             threads::sleep();
         }
@@ -33,6 +45,24 @@ pub fn commit(fault: Fault, request: WDFREQUEST) {
             release(one);
             acquire(other);
             acquire(one);
+        }
+        Fault::LockOrderOfThree => {
+            let (one, two, three) = (create(), create(), create());
+            for (outer, inner) in [(one, two), (two, three), (three, one)] {
+                acquire(outer);
+                acquire(inner);
+                release(inner);
+                release(outer);
+            }
+        }
+        Fault::SpinLockDeletedHeld => {
+            let lock = create();
+            acquire(lock);
+            delete(lock.cast());
+        }
+        Fault::IrqlChanged => {
+            // SAFETY: raises the IRQL of this thread.
+            _ = unsafe { KfRaiseIrql(DISPATCH_LEVEL) };
         }
         Fault::CompletedUnderSpinLock => {
             acquire(create());

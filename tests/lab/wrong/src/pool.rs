@@ -4,7 +4,7 @@ use crate::{faults::Fault, kmdf::poke};
 use core::ptr;
 use wdk_sys::{
     POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, PVOID, ULONG,
-    ntddk::{ExAllocatePool2, ExFreePool},
+    ntddk::{ExAllocatePool2, ExFreePool, ExFreePoolWithTag},
 };
 
 const TAG: ULONG = ULONG::from_le_bytes(*b"Wrng");
@@ -30,6 +30,13 @@ pub fn commit(fault: Fault) {
             free(block);
             poke(block.cast(), 3);
         }
+        Fault::PoolTagMissing => _ = allocate_tagged(SIZE, 0),
+        Fault::PoolTagUnprintable => _ = allocate_tagged(SIZE, 0x0102_0304),
+        Fault::PoolWrongTag => {
+            // SAFETY: none is meant: the lab judges the call.
+            unsafe { ExFreePoolWithTag(allocate(), TAG + 1) };
+        }
+        Fault::PoolBadRequest => _ = allocate_bytes(0),
         _ => (),
     }
 }
@@ -40,8 +47,12 @@ fn allocate() -> PVOID {
 
 /// Zeroed memory, or NULL.
 pub fn allocate_bytes(size: usize) -> PVOID {
+    allocate_tagged(size, TAG)
+}
+
+fn allocate_tagged(size: usize, tag: ULONG) -> PVOID {
     // SAFETY: asks for memory, no more.
-    unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, TAG) }
+    unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, tag) }
 }
 
 /// Zeroed pageable memory, or NULL.

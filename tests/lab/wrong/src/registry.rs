@@ -21,6 +21,11 @@ pub fn driver_is(driver: WDFDRIVER) {
     DRIVER.store(driver.cast(), Ordering::Relaxed);
 }
 
+/// The driver's object.
+pub fn driver() -> WDFDRIVER {
+    DRIVER.load(Ordering::Relaxed).cast()
+}
+
 /// A number of the Parameters key, if it is there.
 pub fn setting<const N: usize>(name: &[u8; N]) -> Option<u32> {
     let key = open(KEY_READ);
@@ -90,7 +95,7 @@ fn counted(text: &[u16], length: usize) -> UNICODE_STRING {
 }
 
 fn open(access: u32) -> WDFKEY {
-    let driver = DRIVER.load(Ordering::Relaxed).cast();
+    let driver = driver();
     let mut key: WDFKEY = ptr::null_mut();
     // SAFETY: the place for the result is ours.
     let _status = unsafe {

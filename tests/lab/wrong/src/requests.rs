@@ -3,9 +3,11 @@
 use crate::{
     faults::Fault,
     kmdf::{complete, complete_with, dereference, output, poke, reference, wdf},
-    locks,
+    locks, stack,
 };
-use wdk_sys::{NT_SUCCESS, STATUS_CANCELLED, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST};
+use wdk_sys::{
+    NT_SUCCESS, STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST,
+};
 
 /// Commits the fault if it is one with requests; the request is used up then.
 pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
@@ -62,6 +64,8 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
             };
             enqueue(device, request);
         }
+        Fault::CompletedAsPending => complete_with(request, STATUS_PENDING, 0),
+        Fault::DeepInCancel => _ = mark(request, cancel_deep),
         Fault::RequestLeft => (),
         Fault::SpinLockHeld => {
             complete(request);
@@ -70,6 +74,27 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
         Fault::ObjectLeak => {
             reference(request.cast());
             complete(request);
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Commits the fault if it is one of `EvtIoInCallerContext`, whose the request is.
+pub fn commit_early(fault: Fault, device: WDFDEVICE, request: WDFREQUEST) -> bool {
+    match fault {
+        Fault::RequestLost => (),
+        Fault::CancelableQueued => {
+            _ = mark(request, cancel);
+            enqueue(device, request);
+        }
+        Fault::CompletedWhileQueued => {
+            enqueue(device, request);
+            complete(request);
+        }
+        Fault::UsedWhileQueued => {
+            enqueue(device, request);
+            output(request);
         }
         _ => return false,
     }
@@ -109,6 +134,11 @@ fn unmark(request: WDFREQUEST) {
 
 extern "C" fn cancel(request: WDFREQUEST) {
     complete_with(request, STATUS_CANCELLED, 0);
+}
+
+extern "C" fn cancel_deep(request: WDFREQUEST) {
+    stack::dive();
+    cancel(request);
 }
 
 extern "C" fn cancel_and_unmark(request: WDFREQUEST) {

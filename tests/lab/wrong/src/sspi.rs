@@ -1,6 +1,6 @@
 //! Faults with the kernel's asynchronous SSPI.
 
-use crate::{faults::Fault, kmdf::poke, locks, pool, threads};
+use crate::{faults::Fault, kmdf::poke, locks, pool, stack, threads};
 use core::{
     ffi::c_void,
     mem::offset_of,
@@ -67,7 +67,7 @@ const _: () = {
 };
 
 /// What an async context is known by.
-type Context = *mut wdk_sys::SspiAsyncContext;
+pub type Context = *mut wdk_sys::SspiAsyncContext;
 
 static COMPLETED: AtomicBool = AtomicBool::new(false);
 
@@ -113,8 +113,31 @@ pub fn commit(fault: Fault) {
             let place = acquire(with_callback());
             poke(place.cast(), offset_of!(Acquisition, handle));
         }
+        Fault::DeepInSspiCallback => _ = acquire(with(create(), dive)),
+        Fault::SspiCallbackKeepsSpinLock => _ = acquire(with(create(), keep_spin_lock)),
         _ => (),
     }
+}
+
+/// Acquires a credential, waits until `notify` has had `end_is_known` say that the call is complete, and frees
+/// what the call had.
+pub fn acquire_until(notify: Notify, end_is_known: impl FnOnce()) {
+    let context = with(create(), notify);
+    let place = acquire(context);
+    end_is_known();
+    free(context);
+    pool::free(place.cast());
+}
+
+/// A callback.
+pub type Notify = extern "C" fn(Context, *mut c_void);
+
+extern "C" fn dive(_context: Context, _data: *mut c_void) {
+    stack::dive();
+}
+
+extern "C" fn keep_spin_lock(_context: Context, _data: *mut c_void) {
+    locks::acquire(locks::create());
 }
 
 fn create() -> Context {
@@ -123,10 +146,13 @@ fn create() -> Context {
 }
 
 fn with_callback() -> Context {
-    let context = create();
     COMPLETED.store(false, Ordering::Release);
+    with(create(), completed)
+}
+
+fn with(context: Context, notify: Notify) -> Context {
     // SAFETY: the callback is code of this image.
-    let _status = unsafe { SspiSetAsyncNotifyCallback(context, Some(completed), ptr::null_mut()) };
+    let _status = unsafe { SspiSetAsyncNotifyCallback(context, Some(notify), ptr::null_mut()) };
     context
 }
 

@@ -1,6 +1,6 @@
 //! Faults with system threads, handles and kernel objects.
 
-use crate::{faults::Fault, tokens};
+use crate::{faults::Fault, stack, tokens};
 use core::{
     ptr,
     sync::atomic::{AtomicPtr, Ordering},
@@ -53,6 +53,10 @@ pub fn commit(fault: Fault) {
             let handle = start(impersonate_and_end);
             wait(object(handle));
         }
+        Fault::DeepInThread => {
+            let handle = start(sleep_deep);
+            wait(object(handle));
+        }
         _ => (),
     }
 }
@@ -84,6 +88,11 @@ extern "C" fn end(_context: PVOID) {
     let _never = unsafe { PsTerminateSystemThread(STATUS_SUCCESS) };
 }
 
+extern "C" fn sleep_deep(_context: PVOID) {
+    stack::dive();
+    sleep();
+}
+
 extern "C" fn sleep_long(_context: PVOID) {
     pause(60_000);
 }
@@ -92,7 +101,8 @@ extern "C" fn impersonate_and_end(_context: PVOID) {
     tokens::impersonate();
 }
 
-fn start(routine: extern "C" fn(PVOID)) -> HANDLE {
+/// Starts a system thread.
+pub fn start(routine: extern "C" fn(PVOID)) -> HANDLE {
     let mut handle: HANDLE = ptr::null_mut();
     // SAFETY: the place for the result is ours; the routine is code of this image.
     let _status = unsafe {
@@ -125,13 +135,15 @@ fn object(handle: HANDLE) -> PVOID {
     object
 }
 
-fn wait(object: PVOID) {
+/// Waits for a kernel object.
+pub fn wait(object: PVOID) {
     // SAFETY: the caller holds a reference.
     let _status =
         unsafe { KeWaitForSingleObject(object, Executive, KERNEL_MODE, 0, ptr::null_mut()) };
 }
 
-fn close(handle: HANDLE) {
+/// Closes a handle.
+pub fn close(handle: HANDLE) {
     // SAFETY: none is meant: the lab judges the call.
     let _status = unsafe { ZwClose(handle) };
 }

@@ -4,7 +4,8 @@ use crate::{faults::Fault, threads};
 use core::ptr;
 use wdk_sys::{
     _SECURITY_IMPERSONATION_LEVEL::SecurityImpersonation,
-    SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE, SECURITY_SUBJECT_CONTEXT,
+    SECURITY_CLIENT_CONTEXT, SECURITY_IMPERSONATION_LEVEL, SECURITY_QUALITY_OF_SERVICE,
+    SECURITY_SUBJECT_CONTEXT,
     ntddk::{
         PsDereferencePrimaryToken, PsRevertToSelf, SeCaptureSubjectContext,
         SeCreateClientSecurityFromSubjectContext, SeImpersonateClientEx, SeReleaseSubjectContext,
@@ -13,6 +14,8 @@ use wdk_sys::{
 
 /// `SECURITY_DYNAMIC_TRACKING`
 const DYNAMIC_TRACKING: u8 = 1;
+/// No `SECURITY_IMPERSONATION_LEVEL`.
+const NO_LEVEL: SECURITY_IMPERSONATION_LEVEL = 7;
 
 /// Commits the fault if it is one with tokens.
 pub fn commit(fault: Fault) {
@@ -25,6 +28,18 @@ pub fn commit(fault: Fault) {
         Fault::RevertWithoutImpersonation => {
             // SAFETY: none is meant: the lab judges the call.
             unsafe { PsRevertToSelf() };
+        }
+        Fault::ImpersonatedTwice => {
+            impersonate();
+            impersonate();
+        }
+        Fault::ImpersonationLevel => _ = client_at(NO_LEVEL),
+        Fault::TokenUsedAfterFree => {
+            let mut client = client();
+            // SAFETY: a reference of this function's own.
+            unsafe { PsDereferencePrimaryToken(client.ClientToken) };
+            // SAFETY: none is meant: the lab judges the call.
+            let _status = unsafe { SeImpersonateClientEx(&raw mut client, ptr::null_mut()) };
         }
         Fault::TokenLeak => _ = client(),
         Fault::TokenOverDereference => {
@@ -54,11 +69,15 @@ pub fn impersonate() {
 }
 
 fn client() -> SECURITY_CLIENT_CONTEXT {
+    client_at(SecurityImpersonation)
+}
+
+fn client_at(level: SECURITY_IMPERSONATION_LEVEL) -> SECURITY_CLIENT_CONTEXT {
     let mut subject = capture();
     let mut quality = SECURITY_QUALITY_OF_SERVICE {
         #[expect(clippy::cast_possible_truncation, reason = "12 bytes")]
         Length: size_of::<SECURITY_QUALITY_OF_SERVICE>() as u32,
-        ImpersonationLevel: SecurityImpersonation,
+        ImpersonationLevel: level,
         ContextTrackingMode: DYNAMIC_TRACKING as _,
         EffectiveOnly: 0,
     };

@@ -136,10 +136,10 @@ enum Scenario {
         #[arg(value_enum)]
         deed: sweep::Deed,
     },
-    /// The wrong driver breaks a rule.
+    /// The wrong driver breaks rules, one after the other.
     Wrong {
-        /// The fault's function code.
-        function: u32,
+        /// The faults' function codes.
+        functions: Vec<u32>,
     },
 }
 
@@ -182,8 +182,8 @@ pub fn run() -> Result<()> {
 }
 
 async fn scenario(arguments: Arguments) -> Result<()> {
-    if let Scenario::Wrong { function } = arguments.scenario {
-        return wrong::commit_one(function).await;
+    if let Scenario::Wrong { functions } = &arguments.scenario {
+        return wrong::commit_all(functions).await;
     }
     let mut bench = Bench::open(arguments.thumbprint)?;
     if arguments.scenario.counts_what_depends_on_switches() {

@@ -29,7 +29,7 @@ impl Ksecdd {
 
     /// `SspiFreeAsyncContext`; NULL is nothing. Legal in the context's own callback.
     pub fn free_async_context(&self, context: *mut c_void) -> Checked<()> {
-        self.enter_from_callback(Function::SspiFreeAsyncContext)?;
+        self.enter(Function::SspiFreeAsyncContext)?;
         if context.is_null() {
             return Ok(());
         }
@@ -78,7 +78,7 @@ impl Ksecdd {
     /// `SspiAsyncContextRequiresNotify`: "does completion need notification".
     #[cfg(any(feature = "requires-notify", test))]
     pub fn async_context_requires_notify(&self, context: *mut c_void) -> Checked<u8> {
-        self.enter_from_callback(Function::SspiAsyncContextRequiresNotify)?;
+        self.enter(Function::SspiAsyncContextRequiresNotify)?;
         let context = self.async_context(context.addr())?;
         Ok(u8::from(match self.switches().requires_notify {
             RequiresNotify::Owed => context.owes_callback(),
@@ -89,7 +89,7 @@ impl Ksecdd {
     /// `SspiGetAsyncCallStatus`.
     pub fn get_async_call_status(&self, context: *mut c_void) -> Checked<i32> {
         let function = Function::SspiGetAsyncCallStatus;
-        self.enter_from_callback(function)?;
+        self.enter(function)?;
         let status = self.async_context(context.addr())?.status()?;
         Ok(self.fault_at_once(function).unwrap_or(status))
     }

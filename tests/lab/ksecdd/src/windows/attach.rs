@@ -1,11 +1,11 @@
 //! The stand-in's life in the process: made when it is loaded, and there until the process ends.
 
-use super::kernel::Kernel;
+use super::kernel::{self, Kernel};
 use crate::{
     control,
     ksecdd::Ksecdd,
     machine::Machine,
-    rules::{Broken, Checked, PANIC},
+    rules::{Broken, Checked},
 };
 use std::{
     ffi::c_void,
@@ -22,10 +22,24 @@ use windows_sys::Win32::System::{
     SystemServices::DLL_PROCESS_ATTACH,
 };
 
+/// What stands for a rule when the stand-in itself has failed, as in the KMDF stand-in.
+const LAB_FAILED: &str = "lab";
+
 static KSECDD: LazyLock<Arc<Ksecdd>> = LazyLock::new(|| Ksecdd::new(Box::new(Kernel)));
 
-/// Does what a function of the module does, and stops the machine if that breaks a rule.
+/// Does what a function of the module does, and stops the machine if that breaks a rule. The stack that it takes
+/// is not the driver's.
+#[inline(never)]
 pub fn call<T: Default>(function: impl FnOnce(&Arc<Ksecdd>) -> Checked<T>) -> T {
+    kernel::enter();
+    let result = perform(function);
+    kernel::leave();
+    result
+}
+
+/// Apart, so that its frame is not there yet when the driver's stack is measured.
+#[inline(never)]
+fn perform<T: Default>(function: impl FnOnce(&Arc<Ksecdd>) -> Checked<T>) -> T {
     function(&KSECDD).unwrap_or_else(|broken| {
         Kernel.stop(&broken);
         T::default()
@@ -57,7 +71,7 @@ fn attach(module: usize) {
     // A stand-in that failed proves nothing: whatever thread it was, the machine stops.
     panic::set_hook(Box::new(|panic| {
         Kernel.stop(&Broken {
-            rule: PANIC,
+            rule: LAB_FAILED,
             detail: panic.to_string(),
         });
     }));

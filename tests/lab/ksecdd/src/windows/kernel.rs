@@ -2,6 +2,7 @@
 
 use super::certificate_store;
 use crate::{
+    async_context::Callback,
     machine::{Key, Machine, Wanted},
     rules::Broken,
 };
@@ -71,11 +72,14 @@ impl Machine for Kernel {
         })
     }
 
-    fn set_irql(&self, irql: u8) -> u8 {
-        lab().set_irql.map_or(0, |set| {
-            // SAFETY: the export has this signature and no requirements.
-            unsafe { set(irql) }
-        })
+    fn call_back(&self, irql: u8, callback: Callback, context: usize) {
+        let Some(call) = lab().call_back else {
+            callback.invoke(context);
+            return;
+        };
+        let callback = ptr::from_ref(&callback).expose_provenance();
+        // SAFETY: the export has this signature, and passes on what `invoke` wants before it returns.
+        unsafe { call(irql, invoke, callback, context) };
     }
 
     fn is_accessible(&self, address: usize, length: usize, writing: bool) -> bool {
@@ -124,6 +128,33 @@ impl Machine for Kernel {
     }
 }
 
+/// Invokes the callback at an address.
+unsafe extern "system" fn invoke(callback: usize, context: usize) {
+    // SAFETY: `call_back` has passed the address of one that it keeps until this has returned.
+    let callback = unsafe { ptr::with_exposed_provenance::<Callback>(callback).read() };
+    callback.invoke(context);
+}
+
+/// The driver has called this module.
+pub fn enter() {
+    if let Some(enter) = lab().enter {
+        // SAFETY: the export has this signature and no requirements.
+        unsafe { enter() };
+    }
+}
+
+/// This module returns into the driver.
+pub fn leave() {
+    if let Some(leave) = lab().leave {
+        // SAFETY: the export has this signature and no requirements.
+        unsafe { leave() };
+    }
+}
+
+/// Calls the driver: at an IRQL, a function with two arguments.
+type CallBack =
+    unsafe extern "system" fn(u8, unsafe extern "system" fn(usize, usize), usize, usize);
+
 /// What the KMDF stand-in exports for this module; absent when it is not loaded.
 struct Lab {
     token: Option<unsafe extern "system" fn() -> u64>,
@@ -131,7 +162,9 @@ struct Lab {
     /// that is unknown.
     account: Option<unsafe extern "C" fn(*mut u16, usize) -> usize>,
     irql: Option<unsafe extern "system" fn() -> u8>,
-    set_irql: Option<unsafe extern "system" fn(u8) -> u8>,
+    call_back: Option<CallBack>,
+    enter: Option<unsafe extern "system" fn()>,
+    leave: Option<unsafe extern "system" fn()>,
 }
 
 fn lab() -> &'static Lab {
@@ -154,7 +187,11 @@ fn lab() -> &'static Lab {
             // SAFETY: this export has this signature.
             irql: find(c"LabCurrentIrql").map(|f| unsafe { mem::transmute(f) }),
             // SAFETY: this export has this signature.
-            set_irql: find(c"LabSetIrql").map(|f| unsafe { mem::transmute(f) }),
+            call_back: find(c"LabCallBack").map(|f| unsafe { mem::transmute(f) }),
+            // SAFETY: this export has this signature.
+            enter: find(c"LabEnter").map(|f| unsafe { mem::transmute(f) }),
+            // SAFETY: this export has this signature.
+            leave: find(c"LabLeave").map(|f| unsafe { mem::transmute(f) }),
         }
     })
 }

@@ -141,8 +141,8 @@ pub struct LegMemory {
     pub output_descriptor: SecBufferDesc,
     pub flags: u32,
     pub accepts: bool,
-    target: UNICODE_STRING,
-    target_name: Vec<u16>,
+    pub target: UNICODE_STRING,
+    pub target_name: Vec<u16>,
     pub data_representation: u32,
 }
 

@@ -1,10 +1,9 @@
 //! Every rule bites: each test breaks one and must be caught.
 
 use super::arguments::{AcquireMemory, LegMemory};
-use super::driver::{AsyncCall, Driver};
+use super::driver::{AsyncCall, Driver, TestMachine};
 use crate::{
     context::Use,
-    machine::Machine,
     peer::Peer,
     rules::{self, Checked},
 };
@@ -313,7 +312,7 @@ fn other_token_and_high_irql() {
     while ready.driver.ksecdd.state().in_flight > 0 {
         thread::yield_now();
     }
-    ready.driver.machine.set_irql(1);
+    TestMachine::set_irql(1);
     assert_eq!(rule(ready.issue()), rules::IRQL_TOO_HIGH);
 }
 

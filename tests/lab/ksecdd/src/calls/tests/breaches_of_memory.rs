@@ -1,12 +1,12 @@
 //! Memory that a call has must stay as it is until its completion: each test changes some of it and
 //! must be caught.
 
-use super::arguments::AcquireMemory;
+use super::arguments::{AcquireMemory, LegMemory};
 use super::breaches::Ready;
 use super::driver::Driver;
 use crate::rules;
 use std::sync::atomic::Ordering;
-use tlsgate_lab_control::ksecdd::Completion;
+use tlsgate_lab_control::ksecdd::{Completion, Switches};
 use windows_sys::Win32::Foundation::SEC_E_OK;
 
 #[test]
@@ -38,6 +38,32 @@ fn memory_changed_during_the_call() {
         Ready::changed_while_held(|memory| memory.attributes = 1),
         output
     );
+}
+
+#[test]
+fn a_target_s_name_changed_during_the_call() {
+    type Change = fn(&mut LegMemory);
+    let changes: [(Change, &[&str]); 3] = [
+        (|_| {}, &[]),
+        (|memory| memory.target_name[0] ^= 1, &[rules::INPUT_CHANGED]),
+        (|memory| memory.target.Length -= 2, &[rules::INPUT_CHANGED]),
+    ];
+    for (change, broken) in changes {
+        let driver = Driver::completing(Completion::Late);
+        let credential = driver.acquire_client(false);
+        driver.ksecdd.set_switches(Switches {
+            completion: Completion::Held,
+            ..Switches::default()
+        });
+        let (call, mut memory) = (driver.async_call(), LegMemory::of_client(16 * 1024));
+        memory.aim_at("localhost");
+        memory.describe();
+        assert_eq!(memory.issue(&driver, &call, &credential), Ok(SEC_E_OK));
+        change(&mut memory);
+        driver.ksecdd.release(None);
+        call.wait();
+        assert_eq!(driver.stops(), broken);
+    }
 }
 
 #[test]

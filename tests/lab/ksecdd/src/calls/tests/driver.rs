@@ -2,6 +2,7 @@
 
 use super::arguments::AcquireMemory;
 use crate::{
+    async_context::Callback,
     identities,
     ksecdd::Ksecdd,
     machine::{Key, Machine, Wanted},
@@ -72,6 +73,13 @@ pub struct Placed {
     pub identity: Identity,
 }
 
+impl TestMachine {
+    /// Sets the current thread's IRQL.
+    pub fn set_irql(irql: u8) {
+        IRQL.set(irql);
+    }
+}
+
 impl Machine for Arc<TestMachine> {
     fn stop(&self, broken: &Broken) {
         self.stops.lock().unwrap().push(broken.rule);
@@ -85,8 +93,10 @@ impl Machine for Arc<TestMachine> {
         IRQL.get()
     }
 
-    fn set_irql(&self, irql: u8) -> u8 {
-        IRQL.replace(irql)
+    fn call_back(&self, irql: u8, callback: Callback, context: usize) {
+        let before = IRQL.replace(irql);
+        callback.invoke(context);
+        IRQL.set(before);
     }
 
     fn is_accessible(&self, address: usize, _: usize, _: bool) -> bool {

@@ -175,6 +175,42 @@ fn callback_on_another_thread_comes_after_the_final_status() {
     }
 }
 
+/// Nobody could bear a second one: what the first was about is gone by then.
+#[test]
+fn a_call_is_called_back_once_whatever_becomes_of_it() {
+    let function = Function::SspiAcquireCredentialsHandleAsyncW;
+    let effects = [
+        None,
+        Some(Effect::RefusedWithCallback(SEC_E_INTERNAL_ERROR)),
+        Some(Effect::Completed(SEC_E_INTERNAL_ERROR)),
+        Some(Effect::CompletedLateAfter {
+            status: None,
+            ms: 1,
+        }),
+    ];
+    for completion in [Completion::Inline, Completion::Early, Completion::Late] {
+        for callback_thread in [CallbackThread::Same, CallbackThread::Other] {
+            for effect in effects {
+                let faults = effect.map_or_else(Switches::default, |it| with_fault(function, it));
+                let driver = Driver::new(Switches {
+                    completion,
+                    callback_thread,
+                    lost_callbacks_delivered: true,
+                    ..faults
+                });
+                let (call, mut asked) = (driver.async_call(), AcquireMemory::new());
+                asked.issue(&driver, &call).unwrap();
+                call.wait();
+                driver.ksecdd.release(None);
+                while driver.ksecdd.state().in_flight > 0 {
+                    thread::yield_now();
+                }
+                assert!(call.came().is_none(), "{completion:?}, {effect:?}");
+            }
+        }
+    }
+}
+
 /// The async context of a call, while its callback is kept from running by busy notifiers.
 fn with_due_callback(act: impl FnOnce(&Driver, &AsyncCall)) {
     let driver = Driver::new(Switches {
