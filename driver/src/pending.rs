@@ -1,7 +1,6 @@
 //! A pended request: completed exactly once, by its result or by whoever gives it up.
 
 use crate::{
-    counters::Counter,
     handle::Handle,
     kmdf::{
         object::{ContextType, ZeroContext},
@@ -124,7 +123,7 @@ impl Pending {
     /// After the call. IRQL: up to DISPATCH_LEVEL.
     pub fn returned(&self) {
         if self.ticket.returned() {
-            self.count_orphan(Counter::down);
+            self.uncount_orphan();
         }
     }
 
@@ -209,10 +208,10 @@ impl Pending {
             leg::fail(&self.handle, session, SecurityStatus::SEC_E_INTERNAL_ERROR);
         }
         // Counted first: the operation's return may take it off at once.
-        self.count_orphan(Counter::up);
+        self.count_orphan();
         let place = how(&self.ticket);
         match place {
-            Abandoned::Waiting => self.count_orphan(Counter::down),
+            Abandoned::Waiting => self.uncount_orphan(),
             Abandoned::Orphaned => {
                 let session = self.session.as_ref().map_or(0, |session| session.number);
                 trace::orphaned(session, reason);
@@ -221,9 +220,20 @@ impl Pending {
         place
     }
 
-    fn count_orphan(&self, count: fn(&Counter)) {
-        count(&self.handle.orphans);
-        count(&self.handle.gate.counters.orphans_live);
+    fn count_orphan(&self) {
+        let gate = self.handle.gate;
+        gate.counters.orphans_live.up();
+        if self.handle.orphans.add() {
+            gate.orphans.up();
+        }
+    }
+
+    fn uncount_orphan(&self) {
+        let gate = self.handle.gate;
+        gate.counters.orphans_live.down();
+        if self.handle.orphans.remove() {
+            gate.orphans.down();
+        }
     }
 
     fn forget(&self) {

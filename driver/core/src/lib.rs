@@ -11,8 +11,9 @@
 //! * [`usage`]: exclusive and shared use of a security context, and its deletion after the last.
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`rate`]: how
-//!   often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
+//! * [`queue`]: admission to ksecdd, fair over handles. [`budget`]: driver-wide quotas. [`share`]: a
+//!   handle's part of them. [`rate`]: how often. [`quarantine`]: what may yet be called back.
+//!   [`wheel`]: deadlines.
 //! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
 //! * [`histogram`]: how long legs take. [`event`]: what is traced.
 //! * [`certificates`]: whether what Schannel tells of the peer adds up.
@@ -59,6 +60,7 @@ pub mod sddl;
 pub mod sealing;
 pub mod session;
 pub mod settings;
+pub mod share;
 pub mod slot;
 pub mod status;
 pub mod table;
