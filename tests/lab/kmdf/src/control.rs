@@ -1,7 +1,7 @@
 //! The stand-in's side of the tests' questions.
 
 use crate::{
-    bind, clock, dispatch, etw, file,
+    bind, blocks, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
     object, pool, reference, request,
@@ -84,6 +84,7 @@ fn answer(question: Question) -> Answer {
             time()
         }
         Question::Events { after } => Answer::Events(etw::events(after)),
+        Question::Search { needle } => Answer::Found(blocks::search(&needle)),
     }
 }
 
@@ -99,6 +100,9 @@ fn time() -> Answer {
 fn set(wanted: &Switches) {
     worker::set_count(wanted.workers);
     pool::fail_after(wanted.fail_allocation_after);
+    if wanted.remember_freed != switches().remember_freed {
+        blocks::remember_up_to(wanted.remember_freed);
+    }
     SWITCHES
         .write()
         .unwrap_or_else(PoisonError::into_inner)
