@@ -75,7 +75,7 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Package => Proof::PartOfTest("the packaged driver"),
         Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
         Verb::Test { mutants: None } => Proof::PartOfTest("pub fn all"),
-        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } => Proof::TooLong,
+        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } | Verb::Isolation => Proof::TooLong,
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }

@@ -9,6 +9,7 @@ mod header;
 mod image;
 mod imports;
 mod inf;
+mod isolation;
 mod layout;
 mod libraries;
 mod makefiles;
@@ -76,6 +77,8 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Compare a program's throughput with and without a flood of another's beside it (four minutes).
+    Isolation,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +127,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Isolation => isolation::run(&layout, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();
