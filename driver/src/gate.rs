@@ -3,7 +3,7 @@
 use crate::{
     counters::{Counter, Counters},
     issuers::{Issuers, MOST_THREADS},
-    kmdf::{lookaside::Lookaside, spin_lock::SpinLock},
+    kmdf::lookaside::Lookaside,
     memory::{Shared, try_box},
     nt::{self, event::Event, thread},
     operation::Operation,

@@ -101,7 +101,7 @@ impl Request {
         unsafe { complete(self.0, status, information) };
     }
 
-    /// Completes an IRP_MJ_CREATE request. IRQL: PASSIVE_LEVEL.
+    /// Completes an `IRP_MJ_CREATE` request. IRQL: PASSIVE_LEVEL.
     pub fn complete_create(self, status: NtStatus) {
         // SAFETY: the request is the driver's and not marked cancelable.
         unsafe { complete(self.0, status, 0) };

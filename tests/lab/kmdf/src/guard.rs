@@ -56,7 +56,7 @@ impl Noise {
         }
     }
 
-    /// SplitMix64's output function (Steele, Lea and Flood, 2014).
+    /// `SplitMix64`'s output function (Steele, Lea and Flood, 2014).
     fn word(self, index: usize) -> [u8; 8] {
         let mut word = (self.0 | index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

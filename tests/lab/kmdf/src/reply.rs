@@ -64,7 +64,6 @@ fn is_handle(number: Handle) -> bool {
 
 fn is_image(address: usize) -> bool {
     // Few numbers look so: the driver's object has its own lock.
-    address >= 1 << 32
-        && address < 1 << 47
+    (1 << 32..1 << 47).contains(&address)
         && driver::current().is_some_and(|_| bind::driver_object().has(address))
 }

@@ -60,8 +60,8 @@ pub async fn leave(bench: &mut Bench) -> Result<()> {
         let needle = random(&hello)?;
         legs.push(bench.issue(&raw::accept_new(credential, &hello)));
         bench.held(legs.len()).await?;
-        let hex: String = needle.iter().map(|byte| format!("{byte:02x}")).collect();
-        println!("token {hex}");
+        let number = u128::from_be_bytes(needle[..16].try_into()?);
+        println!("token {number:032x}");
     }
     println!("held");
     io::stdin().read_line(&mut String::new())?;
