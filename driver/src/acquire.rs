@@ -116,7 +116,7 @@ pub fn step(operation: Box<Operation>) {
     // Kept beside the operation, which may be gone before this function returns.
     let credential = acquisition.right.credential().clone();
     let parts = acquisition.right.parts();
-    let Some(ready) = gate.ready(&mut parts.asynchronous) else {
+    let Some(ready) = gate.ready(&mut parts.asynchronous, &credential.quarantine) else {
         return refused(
             operation.reclaim(),
             SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
@@ -152,7 +152,8 @@ pub fn step(operation: Box<Operation>) {
     let refused_call = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
     if let Some((mut operation, status)) = refused_call {
         if let Work::Acquire(acquisition) = operation.work() {
-            gate.quarantine(acquisition.right.parts().asynchronous.take());
+            let context = acquisition.right.parts().asynchronous.take();
+            gate.quarantine(context, &credential.quarantine);
         }
         refused(operation, status);
     }

@@ -26,6 +26,9 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, id: SessionId) -> Don
         pending.complete(NtStatus::STATUS_NOT_FOUND, |_| 0);
         return Done::Pended;
     };
+    if session.end_handshake() {
+        handle.handshake_failed();
+    }
     session.set_closer(pending);
     sspi::close(&session);
     Done::Pended

@@ -8,6 +8,7 @@ use crate::{
     nt::token::Client,
     operation::{Operation, Work},
     pending::Pending,
+    quarantine,
     quota::Share,
     sspi::{AsyncContext, Authentication, INVALID_HANDLE},
 };
@@ -30,6 +31,8 @@ pub struct Credential {
     gate: &'static Gate,
     /// What its sessions need to know of it.
     pub profile: Profile,
+    /// Its handle's share of the quarantine.
+    pub quarantine: Shared<quarantine::Share>,
     uses: Rundown<AtomicUsize>,
     /// It has been acquired, and its id is being given out.
     ready: AtomicBool,
@@ -95,17 +98,18 @@ impl Credential {
         let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
         let gate = handle.gate;
         let share = Share::take(gate, &gate.quotas.credentials, 1)?;
-        let asynchronous = gate.first_async_context()?;
+        let asynchronous = gate.first_async_context(&handle.quarantine)?;
         let freer = match Operation::new(gate, handle.lane, Work::Nothing) {
             Ok(freer) => freer,
             Err(status) => {
-                gate.free_async_context(Some(asynchronous));
+                gate.free_async_context(Some(asynchronous), &handle.quarantine);
                 return Err(status);
             }
         };
         let credential = Self {
             gate,
             profile,
+            quarantine: handle.quarantine.clone(),
             uses: Rundown::new(),
             ready: AtomicBool::new(false),
             parts: UnsafeCell::new(Parts {
@@ -128,7 +132,8 @@ impl Credential {
                 }))
             }
             Err(mut credential) => {
-                gate.free_async_context(credential.parts.get_mut().asynchronous.take());
+                let asynchronous = credential.parts.get_mut().asynchronous.take();
+                gate.free_async_context(asynchronous, &handle.quarantine);
                 if let Some(freer) = credential.take_freer() {
                     freer.end();
                 }
@@ -262,6 +267,11 @@ impl Freeing {
         self.0.take_closer()
     }
 
+    /// Its handle's share of the quarantine.
+    pub fn quarantine(&self) -> &Shared<quarantine::Share> {
+        &self.0.quarantine
+    }
+
     /// What is to be freed.
     pub fn parts(&mut self) -> &mut Parts {
         // SAFETY: there is one freeing, after all uses, and it is borrowed exclusively.
@@ -277,7 +287,7 @@ impl Freeing {
         let client = unsafe { &mut *self.0.client.get() };
         drop(client.take());
         let gate = self.0.gate;
-        gate.free_async_context(asynchronous);
+        gate.free_async_context(asynchronous, &self.0.quarantine);
         gate.counters.credentials_live.down();
         if let Some(closer) = closer {
             let reply = ReleaseReply {

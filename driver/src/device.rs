@@ -81,7 +81,7 @@ unsafe extern "C" fn file_create(_device: WDFDEVICE, request: WDFREQUEST, file: 
         Ok(()) => NtStatus::STATUS_SUCCESS,
         Err(status) => status,
     };
-    request.complete(status, 0);
+    request.complete_create(status);
 }
 
 /// # Safety

@@ -5,6 +5,7 @@ use crate::{
     memory::Shared,
     operation::{self, Operation, Work},
     pending::Pending,
+    quarantine,
     session::{Session, finish_deletion},
     sspi::{self, AsyncContext, Deletion, Lent, is_valid},
 };
@@ -54,6 +55,14 @@ impl Ending {
         }
     }
 
+    /// Its handle's share of the quarantine.
+    fn quarantine(&self) -> Shared<quarantine::Share> {
+        match self {
+            Self::Session(deletion) => deletion.holder().quarantine.clone(),
+            Self::Credential(freeing) => freeing.quarantine().clone(),
+        }
+    }
+
     const fn functions(&self) -> (Asynchronous, Synchronous) {
         match self {
             Self::Session(_) => (SspiDeleteSecurityContextAsync, DeleteSecurityContext),
@@ -90,11 +99,12 @@ pub fn step(operation: Box<Operation>) {
         return finish(operation.reclaim(), result);
     }
     let (asynchronous, _) = ending.functions();
+    let share = ending.quarantine();
     let (handle, context) = ending.parts();
     if !is_valid(handle) {
         return finish(operation.reclaim(), SecurityStatus::SEC_E_OK);
     }
-    let Some(ready) = gate.ready(context) else {
+    let Some(ready) = gate.ready(context, &share) else {
         // Reuse was refused, and there is no memory for a fresh async context.
         let result = ending.without_async_context();
         return finish(operation.reclaim(), result);
@@ -110,7 +120,7 @@ pub fn step(operation: Box<Operation>) {
         let Work::End { ending, .. } = operation.work() else {
             return operation.end();
         };
-        gate.quarantine(ending.parts().1.take());
+        gate.quarantine(ending.parts().1.take(), &share);
         let result = ending.without_async_context();
         finish(operation, result);
     }

@@ -1,13 +1,14 @@
 //! What there is once a driver: its settings, the issuers, the watch, the counters, the quarantine.
 
 use crate::{
-    counters::Counters,
+    counters::{Counter, Counters},
     issuers::{Issuers, MOST_THREADS},
-    kmdf::{lookaside::Lookaside, spin_lock::SpinLock},
-    memory::try_box,
+    kmdf::lookaside::Lookaside,
+    memory::{Shared, try_box},
     nt::{self, event::Event, thread},
     operation::Operation,
     parameters::Parameters,
+    quarantine::{self, Quarantine},
     sspi::{AsyncContext, Ready, look_up},
     trace,
     watch::Watch,
@@ -20,7 +21,7 @@ use core::{
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
 };
 use tlsgate_core::{
-    budget::Budget, life::Life, quarantine::Quarantine, queue::Limits, rundown::Rundown,
+    budget::Budget, life::Life, quarantine::Quarantine as Policy, queue::Limits, rundown::Rundown,
     settings::Settings,
 };
 use tlsgate_protocol::{NtStatus, payload::functions};
@@ -61,8 +62,10 @@ pub struct Gate {
     pub optional_exports: u32,
     /// Statistics.
     pub counters: Counters,
+    /// Orphans that count against the quota in all.
+    pub orphans: Counter,
     /// Async contexts that may yet call back: of a call that was refused, or taken over.
-    quarantine: SpinLock<Kept>,
+    pub quarantine: Quarantine,
     /// Handles, and operations, those in reserve for closing included: what keeps the driver loaded.
     alive: Rundown<AtomicUsize>,
     /// Set when the last of them has gone.
@@ -83,16 +86,6 @@ pub struct Quotas {
     pub bytes: Quota,
 }
 
-/// The quarantine's two generations.
-struct Kept {
-    policy: Quarantine,
-    young: List,
-    old: List,
-}
-
-/// Async contexts, each with the next.
-type List = Option<Box<AsyncContext<Operation>>>;
-
 static GATE: AtomicPtr<Gate> = AtomicPtr::new(ptr::null_mut());
 
 impl Gate {
@@ -112,7 +105,7 @@ impl Gate {
             inside_per_lane: size(settings.inside_per_handle),
             issuers: MOST_THREADS,
         };
-        let quarantine = Quarantine::new(units(settings.quarantine_ms), size(settings.quarantined));
+        let policy = Policy::new(units(settings.quarantine_ms), size(settings.quarantined));
         let gate = Self {
             issuers: Issuers::new(limits)?,
             watch: Watch::new()?,
@@ -126,11 +119,8 @@ impl Gate {
             },
             optional_exports: look_up(),
             counters: Counters::default(),
-            quarantine: SpinLock::new(Kept {
-                policy: quarantine,
-                young: None,
-                old: None,
-            })?,
+            orphans: Counter::default(),
+            quarantine: Quarantine::new(policy)?,
             alive: Rundown::new(),
             drained: Event::new(),
             switched_off: switched_off(&settings),
@@ -165,19 +155,12 @@ impl Gate {
     pub fn shut() {
         let Some(gate) = Self::get() else { return };
         Alive(gate).end();
-        let is_empty = gate.quarantine.lock().policy.kept() == 0;
-        thread::sleep_milliseconds(if is_empty {
+        thread::sleep_milliseconds(if gate.quarantine.is_empty() {
             GRACE_MILLISECONDS
         } else {
             LONG_GRACE_MILLISECONDS
         });
-        let kept = {
-            let mut kept = gate.quarantine.lock();
-            [kept.young.take(), kept.old.take()]
-        };
-        for list in kept {
-            gate.free_list(list);
-        }
+        gate.quarantine.clear(gate);
         let gate = GATE.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: made by `open`; no thread, handle, session or credential is left to use it.
         drop(unsafe { Box::from_raw(gate) });
@@ -196,7 +179,11 @@ impl Gate {
 
     /// Makes the async context in `place` ready for a call, or puts a fresh one there. IRQL:
     /// PASSIVE_LEVEL, on an issuer's thread. `None` when there is no memory.
-    pub fn ready(&self, place: &mut Option<AsyncContext<Operation>>) -> Option<Ready<Operation>> {
+    pub fn ready(
+        &self,
+        place: &mut Option<AsyncContext<Operation>>,
+        share: &Shared<quarantine::Share>,
+    ) -> Option<Ready<Operation>> {
         if let Some(context) = place {
             if let Some(ready) = context.ready() {
                 return Some(ready);
@@ -206,7 +193,7 @@ impl Gate {
             }
         }
         let fresh = self.new_async_context()?;
-        self.free_async_context(place.replace(fresh));
+        self.free_async_context(place.replace(fresh), share);
         place.as_mut()?.ready()
     }
 
@@ -221,10 +208,12 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// The quarantine is full, or there is no memory.
-    pub fn first_async_context(&self) -> Result<AsyncContext<Operation>, NtStatus> {
-        self.sweep_quarantine();
-        if !self.quarantine.lock().policy.may_begin() {
+    /// The quarantine is full, or the handle's share of it; or there is no memory.
+    pub fn first_async_context(
+        &self,
+        share: &quarantine::Share,
+    ) -> Result<AsyncContext<Operation>, NtStatus> {
+        if !self.quarantine.may_begin(self, share) {
             self.counters.quota_refusals.up();
             return Err(NtStatus::STATUS_QUOTA_EXCEEDED);
         }
@@ -234,16 +223,21 @@ impl Gate {
 
     /// Frees an async context without a call inside; one whose call was taken over is kept for a while
     /// first. IRQL: PASSIVE_LEVEL.
-    pub fn free_async_context(&self, context: Option<AsyncContext<Operation>>) {
+    pub fn free_async_context(
+        &self,
+        context: Option<AsyncContext<Operation>>,
+        share: &Shared<quarantine::Share>,
+    ) {
         let Some(context) = context else { return };
         if context.is_lost() {
-            self.keep(context);
+            self.quarantine.keep(self, context, share);
         } else {
             self.free_at_once(context);
         }
     }
 
-    fn free_at_once(&self, context: AsyncContext<Operation>) {
+    /// Frees an async context that nothing calls back on. IRQL: PASSIVE_LEVEL.
+    pub fn free_at_once(&self, context: AsyncContext<Operation>) {
         drop(context);
         self.counters.async_contexts_live.down();
     }
@@ -251,38 +245,13 @@ impl Gate {
     /// Keeps an async context for a while because a call on it was refused: whether such a call can
     /// call back is not documented. Not even where ksecdd says that it owes no callback does the context
     /// go at once: ksecdd may say so as soon as it begins to call. IRQL: PASSIVE_LEVEL.
-    pub fn quarantine(&self, context: Option<AsyncContext<Operation>>) {
+    pub fn quarantine(
+        &self,
+        context: Option<AsyncContext<Operation>>,
+        share: &Shared<quarantine::Share>,
+    ) {
         let Some(context) = context else { return };
-        self.keep(context);
-    }
-
-    fn keep(&self, context: AsyncContext<Operation>) {
-        self.counters.quarantined_live.up();
-        match try_box(context) {
-            Ok(mut context) => {
-                let mut kept = self.quarantine.lock();
-                kept.policy.add();
-                context.next = kept.young.take();
-                kept.young = Some(context);
-            }
-            // Without memory for the list it is never freed: a leak is better than a late callback
-            // into freed memory.
-            Err(context) => core::mem::forget(context),
-        }
-    }
-
-    /// Lets go what has been in quarantine long enough. IRQL: PASSIVE_LEVEL.
-    pub fn sweep_quarantine(&self) {
-        let gone = {
-            let mut kept = self.quarantine.lock();
-            if kept.policy.turn(nt::unbiased_time()) {
-                let young = kept.young.take();
-                core::mem::replace(&mut kept.old, young)
-            } else {
-                None
-            }
-        };
-        self.free_list(gone);
+        self.quarantine.keep(self, context, share);
     }
 
     /// When a request that begins now, and whose caller asks for so many milliseconds, is given up, in
@@ -303,14 +272,6 @@ impl Gate {
             self.settings
                 .handshake_timeout(wanted.map_or(0, NonZeroU32::get)),
         )
-    }
-
-    fn free_list(&self, mut list: List) {
-        while let Some(mut context) = list {
-            list = context.next.take();
-            self.counters.quarantined_live.down();
-            self.free_at_once(*context);
-        }
     }
 }
 

@@ -1,21 +1,22 @@
 //! What one open handle owns: credentials, sessions, pended requests; and its clean-up.
 
 use crate::{
-    counters::Counter,
     credential::{self, Credential},
     gate::{Gate, Quota, mebibytes, size},
     kmdf::spin_lock::SpinLock,
     memory::Shared,
     nt,
     pending::Pending,
-    quota::Share,
+    quarantine, quota,
     session::Session,
     sspi,
 };
+use core::sync::atomic::AtomicUsize;
 use tlsgate_core::{
     belongings::{Belongings, CleanUp, Refused},
     queue::{self, Lane},
     rate::Bucket,
+    share::Share,
     table::Table,
 };
 use tlsgate_protocol::{CredentialId, NtStatus, SessionId};
@@ -30,10 +31,12 @@ pub struct Handle {
     pub bytes: Quota,
     /// Its requests that pend, but for those that close something.
     pub places: Quota,
+    /// Its share of the quarantine.
+    pub quarantine: Shared<quarantine::Share>,
     /// Its operations inside ksecdd whose request has been given up.
-    pub orphans: Counter,
+    pub orphans: Share<AtomicUsize>,
     tables: SpinLock<Tables>,
-    _share: Share,
+    _share: quota::Share,
     /// The last field: its drop may let the driver be unloaded.
     _alive: Alive,
 }
@@ -70,7 +73,10 @@ impl Handle {
     /// There are too many handles, or there is no memory.
     pub fn new(gate: &'static Gate) -> Result<Shared<Self>, NtStatus> {
         let settings = &gate.settings;
-        let share = Share::take(gate, &gate.quotas.handles, 1)?;
+        let none = NtStatus::STATUS_INSUFFICIENT_RESOURCES;
+        let share = quota::Share::take(gate, &gate.quotas.handles, 1)?;
+        let kept = quarantine::Share::new(size(settings.quarantined_per_handle));
+        let quarantine = Shared::try_new(kept).map_err(|_| none)?;
         let tables = SpinLock::new(Tables {
             own: Belongings::new(
                 size(settings.credentials_per_handle),
@@ -93,9 +99,7 @@ impl Handle {
                 gate.counters.quota_refusals.up();
                 NtStatus::STATUS_QUOTA_EXCEEDED
             }
-            queue::Refused::OutOfMemory | queue::Refused::Closed => {
-                NtStatus::STATUS_INSUFFICIENT_RESOURCES
-            }
+            queue::Refused::OutOfMemory | queue::Refused::Closed => none,
         })?;
         alive.lane = Some(lane);
         Shared::try_new(Self {
@@ -103,12 +107,13 @@ impl Handle {
             lane,
             bytes: Quota::new(mebibytes(settings.input_mib_per_handle)),
             places: Quota::new(size(settings.pending_per_handle)),
-            orphans: Counter::default(),
+            quarantine,
+            orphans: Share::new(size(settings.orphans_per_handle)),
             tables,
             _share: share,
             _alive: alive,
         })
-        .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)
+        .map_err(|_| none)
     }
 
     /// Whether something new may be given to ksecdd: not while as many of the handle's operations, or
@@ -119,8 +124,8 @@ impl Handle {
     /// `STATUS_QUOTA_EXCEEDED`; it is counted.
     pub fn may_issue(&self) -> Result<(), NtStatus> {
         let (settings, counters) = (&self.gate.settings, &self.gate.counters);
-        let is_full = self.orphans.get() >= u64::from(settings.orphans_per_handle)
-            || counters.orphans_live.get() >= u64::from(settings.orphans);
+        let is_full =
+            self.orphans.is_full() || self.gate.orphans.get() >= u64::from(settings.orphans);
         if is_full {
             counters.quota_refusals.up();
             return Err(NtStatus::STATUS_QUOTA_EXCEEDED);

@@ -259,7 +259,7 @@ fn make_session(
 ) -> Result<(Shared<Session>, SessionId), NtStatus> {
     let beginning = session::Beginning {
         credential,
-        asynchronous: handle.gate.first_async_context()?,
+        asynchronous: handle.gate.first_async_context(&handle.quarantine)?,
         first,
         time_out,
     };

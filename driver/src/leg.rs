@@ -133,7 +133,7 @@ pub fn step(operation: Box<Operation>) {
     };
     // Kept beside the operation, which may be gone before this function returns.
     let session = leg.right.holder().clone();
-    let ready = gate.ready(&mut leg.right.parts().asynchronous);
+    let ready = gate.ready(&mut leg.right.parts().asynchronous, &session.quarantine);
     let Some((ready, arguments)) = ready.zip(leg.prepare(gate)) else {
         return finish(
             operation.reclaim(),
@@ -150,7 +150,8 @@ pub fn step(operation: Box<Operation>) {
     let refused = unsafe { operation::issue(gate, ready, operation, Some(client), call) };
     if let Some((mut operation, status)) = refused {
         if let Work::Leg(leg) = operation.work() {
-            gate.quarantine(leg.right.parts().asynchronous.take());
+            let context = leg.right.parts().asynchronous.take();
+            gate.quarantine(context, &session.quarantine);
         }
         finish(operation, status);
     }

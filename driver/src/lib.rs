@@ -57,6 +57,7 @@ mod nt;
 mod operation;
 mod parameters;
 mod pending;
+mod quarantine;
 mod query;
 mod quota;
 mod record;

@@ -1,7 +1,6 @@
 //! A pended request: completed exactly once, by its result or by whoever gives it up.
 
 use crate::{
-    counters::Counter,
     handle::Handle,
     kmdf::{
         object::{ContextType, ZeroContext},
@@ -198,9 +197,20 @@ impl Pending {
         }
     }
 
-    fn count_orphan(&self, count: fn(&Counter)) {
-        count(&self.handle.orphans);
-        count(&self.handle.gate.counters.orphans_live);
+    fn count_orphan(&self) {
+        let gate = self.handle.gate;
+        gate.counters.orphans_live.up();
+        if self.handle.orphans.add() {
+            gate.orphans.up();
+        }
+    }
+
+    fn uncount_orphan(&self) {
+        let gate = self.handle.gate;
+        gate.counters.orphans_live.down();
+        if self.handle.orphans.remove() {
+            gate.orphans.down();
+        }
     }
 }
 
@@ -254,11 +264,11 @@ impl Parties for Party<'_> {
     }
 
     fn orphan_more(&self) {
-        self.pending.count_orphan(Counter::up);
+        self.pending.count_orphan();
     }
 
     fn orphan_less(&self) {
-        self.pending.count_orphan(Counter::down);
+        self.pending.uncount_orphan();
     }
 
     fn tell_orphan(&self) {

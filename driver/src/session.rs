@@ -10,6 +10,7 @@ use crate::{
     nt,
     operation::{Operation, Work},
     pending::Pending,
+    quarantine,
     quota::Share,
     sspi::{
         self, AsyncContext, Deletion, FirstCall, Holder, SecurityContext,
@@ -36,6 +37,8 @@ pub struct Session {
     /// Its number since the driver was loaded, for events: ids mean nothing beyond their handle.
     pub number: u64,
     credential: CredentialUse,
+    /// Its handle's share of the quarantine.
+    pub quarantine: Shared<quarantine::Share>,
     /// When it was made, and when its handshake must be over, in unbiased time.
     made: u64,
     time_out: u64,
@@ -86,7 +89,7 @@ impl Session {
         let (share, deleter) = match reserved {
             Ok(reserved) => reserved,
             Err(status) => {
-                gate.free_async_context(Some(asynchronous));
+                gate.free_async_context(Some(asynchronous), &handle.quarantine);
                 return Err(status);
             }
         };
@@ -94,6 +97,7 @@ impl Session {
             gate,
             number: gate.counters.sessions_made.next(),
             credential,
+            quarantine: handle.quarantine.clone(),
             made: nt::unbiased_time(),
             time_out,
             state: State::new(),
@@ -112,7 +116,7 @@ impl Session {
                 Ok(session)
             }
             Err(mut session) => {
-                gate.free_async_context(session.context.dismantle());
+                gate.free_async_context(session.context.dismantle(), &handle.quarantine);
                 if let Some(deleter) = session.take_deleter() {
                     deleter.end();
                 }
@@ -176,13 +180,18 @@ impl Session {
     /// The session is of no more use, because of this status. True if that ends its handshake. IRQL: up
     /// to DISPATCH_LEVEL.
     pub fn fail(&self, status: SecurityStatus) -> bool {
-        let was = self.phase();
-        let failed = self.state.fail();
-        if failed {
+        let ends_handshake = self.end_handshake();
+        if self.state.fail() {
             self.gate.counters.sessions_failed.up();
             self.failure.store(status.0, Ordering::Relaxed);
         }
-        failed && was == Phase::Handshaking
+        ends_handshake
+    }
+
+    /// Its caller closes it. True if that ends a handshake that was not complete: one that its caller
+    /// begins and gives up has cost as much as one that fails. IRQL: up to DISPATCH_LEVEL.
+    pub fn end_handshake(&self) -> bool {
+        self.state.end_handshake()
     }
 
     /// One side has said close_notify.
@@ -269,7 +278,9 @@ pub fn finish_deletion(
     let parts = deletion.parts();
     let asynchronous = parts.asynchronous.take();
     let session = deletion.holder().clone();
-    session.gate.free_async_context(asynchronous);
+    session
+        .gate
+        .free_async_context(asynchronous, &session.quarantine);
     session.credential.end();
     session.gate.counters.sessions_live.down();
     session.trace_end();

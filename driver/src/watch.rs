@@ -183,7 +183,7 @@ unsafe extern "C" fn run(context: PVOID) {
                 Expired::Nothing => break,
             }
         }
-        gate.sweep_quarantine();
+        gate.quarantine.sweep(gate);
     }
 }
 

@@ -15,7 +15,8 @@
 //! * [`session`]: handshaking, established, failed.
 //! * [`queue`]: admission to ksecdd, fair over handles. [`issuing`]: who wakes the threads that work it off.
 //!   [`belongings`]: what a handle has, and its clean-up.
-//! * [`budget`]: driver-wide quotas. [`rate`]: how often. [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
+//! * [`budget`]: driver-wide quotas. [`share`]: a handle's part of them. [`rate`]: how often.
+//!   [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
 //! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
 //! * [`histogram`]: how long legs take. [`event`]: what is traced.
 //! * [`certificates`]: whether what Schannel tells of the peer adds up.
@@ -68,6 +69,7 @@ pub mod sddl;
 pub mod sealing;
 pub mod session;
 pub mod settings;
+pub mod share;
 pub mod slot;
 pub mod status;
 pub mod table;

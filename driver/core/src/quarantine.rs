@@ -4,6 +4,8 @@
 //! such a call is kept for a while. While as many are kept as may be, nothing new begins; what has
 //! begun goes on and is closed as ever, with a fresh async context if need be. So there are never
 //! more than the limit and what the sessions and credentials that exist then add.
+//!
+//! A handle has a [share](crate::share) of that; what it keeps beyond does not count in the whole.
 
 /// Counts of the two generations; the values themselves are the owner's.
 #[derive(Debug)]
@@ -28,9 +30,11 @@ impl Quarantine {
         }
     }
 
-    /// Something joins the young generation.
-    pub const fn add(&mut self) {
-        self.young = self.young.saturating_add(1);
+    /// Something joins the young generation; [`add`](crate::share::Share::add) says whether it counts.
+    pub const fn add(&mut self, counts: bool) {
+        if counts {
+            self.young = self.young.saturating_add(1);
+        }
     }
 
     /// True if the old generation has been kept for a whole period: let it go, and make the young
@@ -59,7 +63,7 @@ impl Quarantine {
         self.kept() >= self.limit
     }
 
-    /// How many are kept.
+    /// How many are kept, of those that count.
     #[must_use]
     pub const fn kept(&self) -> usize {
         self.young.saturating_add(self.old)
@@ -69,16 +73,30 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::share::Share;
+    use core::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_handle_takes_no_more_than_its_share_of_the_whole() {
+        let mut quarantine = Quarantine::new(10, 5);
+        let (busy, other) = (Share::<AtomicUsize>::new(3), Share::<AtomicUsize>::new(3));
+        (0..20).for_each(|_| quarantine.add(busy.add()));
+        assert!(busy.is_full() && quarantine.kept() == 3);
+        assert!(quarantine.may_begin() && !other.is_full());
+        (0..2).for_each(|_| quarantine.add(other.add()));
+        assert!(!other.is_full(), "its share is not used up");
+        assert!(!quarantine.may_begin(), "the whole is bounded, too");
+    }
 
     #[test]
     fn everything_is_kept_for_a_period_and_not_for_ever() {
         let mut quarantine = Quarantine::new(10, 2);
         assert!(quarantine.turn(100));
-        quarantine.add();
+        quarantine.add(true);
         assert!(!quarantine.turn(109), "the period is not over");
-        quarantine.add();
+        quarantine.add(true);
         assert!(quarantine.is_full() && !quarantine.may_begin());
-        quarantine.add();
+        quarantine.add(true);
         assert_eq!(
             quarantine.kept(),
             3,

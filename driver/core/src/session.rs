@@ -5,6 +5,8 @@ use tlsgate_protocol::payload::state;
 
 const ESTABLISHED: usize = 1;
 const FAILED: usize = 2;
+/// The handshake has ended before it was complete, and somebody has been told.
+const ENDED: usize = 4;
 
 /// The state of one session, which a cancel callback may fail at any time.
 #[derive(Debug)]
@@ -57,6 +59,13 @@ impl<W: Word> State<W> {
         Self::read(self.0.set(FAILED)) != Phase::Failed
     }
 
+    /// The handshake fails, or its caller gives it up. True the first time, unless it was complete: one
+    /// handshake is charged once.
+    #[must_use]
+    pub fn end_handshake(&self) -> bool {
+        self.0.set(ENDED) & (ESTABLISHED | FAILED | ENDED) == 0
+    }
+
     const fn read(word: usize) -> Phase {
         if word & FAILED != 0 {
             Phase::Failed
@@ -71,5 +80,26 @@ impl<W: Word> State<W> {
 impl<W: Word> Default for State<W> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::sync::atomic::AtomicUsize;
+
+    #[test]
+    fn a_handshake_ends_once_whoever_ends_it() {
+        let closed = State::<AtomicUsize>::new();
+        assert!(closed.end_handshake(), "closed half-way");
+        assert!(
+            !closed.end_handshake() && closed.fail(),
+            "its leg fails later"
+        );
+        let failed = State::<AtomicUsize>::new();
+        assert!(failed.end_handshake() && failed.fail() && !failed.end_handshake());
+        let established = State::<AtomicUsize>::new();
+        assert!(established.establish() && !established.end_handshake());
+        assert!(established.phase() == Phase::Established && established.fail());
     }
 }

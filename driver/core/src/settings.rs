@@ -118,6 +118,8 @@ settings! {
         "How long an async context that may yet call back is kept at least, in milliseconds.";
     quarantined "Quarantined" = 1_024 in 1..=65_536,
         "Async contexts kept so; beyond that no session and no credential begins.";
+    quarantined_per_handle "QuarantinedPerHandle" = 256 in 1..=65_536,
+        "The same for a handle.";
     failures_per_second "FailuresPerSecond" = 1_000 in 0..=1_000_000,
         "Failed handshakes of a handle a second; 0 is no limit.";
     failures_burst "FailuresBurst" = 4_000 in 1..=1_000_000,
@@ -185,6 +187,7 @@ impl Settings {
             ("OrphansPerHandle", "Orphans"),
             ("InputMiBPerHandle", "InputMiB"),
             ("LegsInsidePerHandle", "LegsInside"),
+            ("QuarantinedPerHandle", "Quarantined"),
             ("HandshakeTimeoutMs", "HandshakeTimeoutMostMs"),
         ] {
             let Some(most) = self.field(whole).copied() else {

@@ -12,6 +12,7 @@ use wdk_sys::{
     _WDF_REQUEST_TYPE::WdfRequestTypeDeviceControl, PFN_WDF_REQUEST_CANCEL, WDF_REQUEST_PARAMETERS,
     WDFDEVICE, WDFFILEOBJECT, WDFREQUEST,
 };
+use zeroize::Zeroize;
 
 /// A request that was delivered and not yet completed or pended. It must become one of both.
 #[must_use]
@@ -40,25 +41,8 @@ impl Request {
 
     /// The caller's bytes. IRQL: up to DISPATCH_LEVEL.
     pub fn input(&self) -> &[u8] {
-        let mut start: *mut c_void = ptr::null_mut();
-        let mut length = 0;
-        // SAFETY: the request is live; both outputs are ours to write.
-        let found = nt::check(unsafe {
-            wdf!(PFN_WDFREQUESTRETRIEVEINPUTBUFFER
-                [WdfRequestRetrieveInputBufferTableIndex](
-                self.0,
-                0,
-                &raw mut start,
-                &raw mut length
-            ))
-        });
-        // An input of no bytes has no buffer: KMDF reports STATUS_BUFFER_TOO_SMALL.
-        if found.is_err() || start.is_null() {
-            return &[];
-        }
-        // SAFETY: METHOD_BUFFERED: a private, nonpaged copy, alive until completion, and `self` is
-        // borrowed until then.
-        unsafe { core::slice::from_raw_parts(start.cast(), length) }
+        // SAFETY: the request is live, and `self` is borrowed until the slice is done with.
+        unsafe { input(self.0) }
     }
 
     /// The room for the reply: the same memory as [`Self::input`]. IRQL: up to DISPATCH_LEVEL.
@@ -108,10 +92,19 @@ impl Request {
         nt::check(status).map_err(|status| (self, status))
     }
 
-    /// Completes the request. IRQL: up to DISPATCH_LEVEL.
+    /// Completes a device control request, of whose buffer the front so long is the reply. IRQL: up to
+    /// DISPATCH_LEVEL.
     pub fn complete(self, status: NtStatus, information: usize) {
+        // SAFETY: the request is the driver's, and not completed.
+        unsafe { wipe(self.0, information) };
         // SAFETY: the request is the driver's and not marked cancelable.
         unsafe { complete(self.0, status, information) };
+    }
+
+    /// Completes an `IRP_MJ_CREATE` request. IRQL: PASSIVE_LEVEL.
+    pub fn complete_create(self, status: NtStatus) {
+        // SAFETY: the request is the driver's and not marked cancelable.
+        unsafe { complete(self.0, status, 0) };
     }
 
     /// Marks the request cancelable. Nothing may have been issued for it yet. `cancelled` may run before this returns, but never on this thread.
@@ -201,6 +194,8 @@ impl Pended {
             0
         };
         // SAFETY: this function's contract.
+        unsafe { wipe(self.0, information) };
+        // SAFETY: this function's contract.
         unsafe { complete(self.0, status, information) };
     }
 }
@@ -236,6 +231,45 @@ unsafe fn output<'a>(request: WDFREQUEST) -> &'a mut [u8] {
             &raw mut length
         ))
     });
+    if found.is_err() || start.is_null() {
+        return &mut [];
+    }
+    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion (this function's contract).
+    unsafe { core::slice::from_raw_parts_mut(start.cast(), length) }
+}
+
+/// Zeroes what came in the system buffer, but for the reply in its front: the I/O manager frees the
+/// buffer as it is, and plaintext and tokens are not to lie in freed memory. (It copies the reply after
+/// the completion, so that one the driver must leave.)
+///
+/// # Safety
+///
+/// As for [`output`], and the request is a device control request.
+unsafe fn wipe(request: WDFREQUEST, reply: usize) {
+    // SAFETY: this function's contract.
+    let came = unsafe { input(request) };
+    if let Some(rest) = came.get_mut(reply..) {
+        rest.zeroize();
+    }
+}
+
+/// # Safety
+///
+/// As for [`output`].
+unsafe fn input<'a>(request: WDFREQUEST) -> &'a mut [u8] {
+    let mut start: *mut c_void = ptr::null_mut();
+    let mut length = 0;
+    // SAFETY: the request is live; both outputs are ours to write.
+    let found = nt::check(unsafe {
+        wdf!(PFN_WDFREQUESTRETRIEVEINPUTBUFFER
+            [WdfRequestRetrieveInputBufferTableIndex](
+            request,
+            0,
+            &raw mut start,
+            &raw mut length
+        ))
+    });
+    // An input of no bytes has no buffer: KMDF reports STATUS_BUFFER_TOO_SMALL.
     if found.is_err() || start.is_null() {
         return &mut [];
     }

@@ -54,8 +54,6 @@ pub struct AsyncContext<T: Completed> {
     raw: NonNull<SspiAsyncContext>,
     block: Shared<Block<T>>,
     used: bool,
-    /// The next one in quarantine.
-    pub next: Option<Box<Self>>,
 }
 
 // SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
@@ -128,7 +126,6 @@ impl<T: Completed> AsyncContext<T> {
             raw,
             block,
             used: false,
-            next: None,
         };
         // SAFETY: the context is new; the data is the block's address, which stays where it is
         // while the context lives, and the context is freed only when nothing calls back any more.

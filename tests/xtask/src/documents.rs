@@ -78,7 +78,8 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Test { mutants: Some(_) }
         | Verb::Variants { .. }
         | Verb::PolicyMutants { .. }
-        | Verb::Fuzz { .. } => Proof::TooLong,
+        | Verb::Fuzz { .. }
+        | Verb::Isolation => Proof::TooLong,
         Verb::Soak { .. } => Proof::PartOfTest("soak::Beside::start"),
         Verb::Faults(_) => {
             Proof::Test("whatever_goes_wrong_leaves_nothing_and_the_next_handshake_works")

@@ -12,6 +12,7 @@ mod header;
 mod image;
 mod imports;
 mod inf;
+mod isolation;
 mod layout;
 mod libraries;
 mod makefiles;
@@ -113,6 +114,8 @@ enum Verb {
     Faults(faults::Order),
     /// Break every rule of the lab and see each caught (two minutes).
     Rules,
+    /// Compare a program's throughput with and without a flood of another's beside it (four minutes).
+    Isolation,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -177,6 +180,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,
         Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
+        Verb::Isolation => isolation::run(&layout, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

@@ -51,6 +51,12 @@ pub enum Question {
     /// Where in the driver memory was asked for while [`Switches::record_sites`] was on: answered by
     /// [`Answer::Sites`].
     Sites,
+    /// Where these bytes lie in what the driver has, and in what is remembered of what it has given back
+    /// ([`Switches::remember_freed`]): answered by [`Answer::Found`].
+    Search {
+        /// Not empty.
+        needle: Vec<u8>,
+    },
 }
 
 /// What the stand-in answers.
@@ -71,6 +77,25 @@ pub enum Answer {
     Events(Vec<Event>),
     /// To [`Question::Sites`]: by the return addresses in the driver's image, innermost first, as offsets.
     Sites(BTreeMap<String, Site>),
+    /// To [`Question::Search`].
+    Found(Found),
+}
+
+/// In how many places of each kind something was found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Blocks of pool, memory objects and contexts that the driver has.
+    pub live: usize,
+    /// System buffers of requests that are not completed.
+    pub buffers: usize,
+    /// Blocks that it has freed, as they were at that moment.
+    pub freed: usize,
+    /// System buffers as they were when their request was completed, the reply left out.
+    pub completed: usize,
+    /// Blocks and system buffers that are remembered.
+    pub remembered: usize,
+    /// Those that were forgotten again for want of room: what was in them is not known.
+    pub forgotten: usize,
 }
 
 /// Where Windows leaves something open, or a test wants an unlikely case.
@@ -106,6 +131,8 @@ pub struct Switches {
     pub makes_parameters_key: bool,
     /// Who listens to the driver's ETW provider, if anybody does.
     pub trace: Option<Trace>,
+    /// How many bytes of what the driver gives back are remembered, for [`Question::Search`].
+    pub remember_freed: usize,
 }
 
 impl Default for Switches {
@@ -124,6 +151,7 @@ impl Default for Switches {
             record_sites: false,
             makes_parameters_key: true,
             trace: None,
+            remember_freed: 0,
         }
     }
 }
@@ -348,6 +376,19 @@ pub fn events(remote: &mut Remote, after: u64) -> Result<Vec<Event>> {
     match remote.ask(&Question::Events { after })? {
         Answer::Events(events) => Ok(events),
         other => bail!("not the events: {other:?}"),
+    }
+}
+
+/// Asks where these bytes lie.
+///
+/// # Errors
+///
+/// It went away.
+pub fn search(remote: &mut Remote, needle: &[u8]) -> Result<Found> {
+    let needle = needle.to_vec();
+    match remote.ask(&Question::Search { needle })? {
+        Answer::Found(found) => Ok(found),
+        other => bail!("not what was found: {other:?}"),
     }
 }
 

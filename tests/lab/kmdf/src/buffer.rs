@@ -2,9 +2,11 @@
 //! its end or after completion.
 
 use crate::{
+    blocks::{self, Use},
     ffi::Out,
-    guard::{Block, FREED, FRESH, first_change},
+    guard::{Block, FREED, Noise, first_change},
     object::lock,
+    reply,
     stop::stop,
     wdm::Irp,
 };
@@ -18,6 +20,8 @@ static FORMER: Mutex<VecDeque<Block>> = Mutex::new(VecDeque::new());
 /// One request's system buffer: input in front, output over it.
 pub struct Buffer {
     block: Block,
+    noise: Noise,
+    input: usize,
     completed: bool,
 }
 
@@ -25,7 +29,9 @@ impl Buffer {
     /// Copies the input of an IRP. As on Windows the buffer has room for the longer of both, and
     /// what the input does not cover is old memory, not zeros.
     pub fn new(irp: Irp, input: usize, output: usize) -> Self {
-        let mut block = Block::new(input.max(output), FRESH);
+        let mut block = Block::zeroed(Use::Buffer, input.max(output));
+        let noise = Noise::next();
+        noise.fill(block.bytes_mut());
         let source = irp.system_buffer() as *const u8;
         if input > 0 {
             // SAFETY: Wine's system buffer holds the input's bytes as long as the IRP lives; the
@@ -34,6 +40,8 @@ impl Buffer {
         }
         Self {
             block,
+            noise,
+            input,
             completed: false,
         }
     }
@@ -43,8 +51,9 @@ impl Buffer {
         self.block.address()
     }
 
-    /// Hands `information` bytes to the caller and takes the buffer from the driver.
-    pub fn complete(&mut self, irp: Irp, information: usize) {
+    /// Hands `information` bytes to the caller of this control code, and takes the buffer from the
+    /// driver.
+    pub fn complete(&mut self, irp: Irp, code: u32, information: usize) {
         if let Some(place) = self.block.overrun() {
             stop!(
                 "buffer-overrun",
@@ -53,11 +62,18 @@ impl Buffer {
             );
         }
         if information > 0 {
+            reply::check(
+                code,
+                &self.block.bytes()[..information],
+                self.input,
+                self.noise,
+            );
             let target = irp.system_buffer() as *mut u8;
             // SAFETY: the caller has checked that the output is at least this long, and Wine's
             // buffer is as long as the output.
             unsafe { target.copy_from_nonoverlapping(self.block.bytes().as_ptr(), information) };
         }
+        blocks::bury(Use::Buffer, &self.block.bytes()[information..]);
         self.block.bytes_mut().fill(FREED);
         self.completed = true;
     }
@@ -66,7 +82,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         check(&self.block);
-        let block = std::mem::replace(&mut self.block, Block::new(0, 0));
+        let block = std::mem::replace(&mut self.block, Block::zeroed(Use::Buffer, 0));
         let mut former = lock(&FORMER);
         former.push_back(block);
         if former.len() > WATCHED

@@ -1,6 +1,10 @@
 //! The memory of an object's context: zeroed, fenced, found by type.
 
-use crate::{guard::Block, stop::stop};
+use crate::{
+    blocks::{self, Use},
+    guard::Block,
+    stop::stop,
+};
 
 /// One context of one object.
 pub struct Context {
@@ -13,7 +17,7 @@ impl Context {
     pub fn new((kind, size): (usize, usize)) -> Self {
         Self {
             kind,
-            block: Block::new(size, 0),
+            block: Block::zeroed(Use::Context, size),
         }
     }
 
@@ -37,5 +41,6 @@ impl Drop for Context {
                 self.block.size()
             );
         }
+        blocks::bury(Use::Context, self.block.bytes());
     }
 }

@@ -1,11 +1,11 @@
 //! The stand-in's side of the tests' questions.
 
 use crate::{
-    bind, clock, dispatch, etw, file,
+    bind, blocks, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
     object, pool, reference, request, site, stack,
-    stop::{lab_failed, stop},
+    stop::lab_failed,
     thread, token, unload, worker,
 };
 use std::{
@@ -85,6 +85,7 @@ fn answer(question: Question) -> Answer {
         }
         Question::Sites => Answer::Sites(site::all()),
         Question::Events { after } => Answer::Events(etw::events(after)),
+        Question::Search { needle } => Answer::Found(blocks::search(&needle)),
     }
 }
 
@@ -102,6 +103,9 @@ fn set(wanted: &Switches) {
     pool::fail_after(wanted.fail_allocation_after);
     pool::fail_one_in(wanted.fail_one_in);
     site::record(wanted.record_sites);
+    if wanted.remember_freed != switches().remember_freed {
+        blocks::remember_up_to(wanted.remember_freed);
+    }
     SWITCHES
         .write()
         .unwrap_or_else(PoisonError::into_inner)

@@ -3,11 +3,11 @@
 //! The rules are those of the reference page of `EtwWriteTransfer` (wdm.h), and the lab's own: no address.
 
 use crate::{
-    bind, driver,
+    bind, blocks, driver,
     event::{self, Decoded},
     ffi::Out,
     irql::{self, APC},
-    memory, pool,
+    pool,
     stop::stop,
 };
 use windows_sys::Win32::System::Memory::{
@@ -127,6 +127,5 @@ fn is_secret_address(value: u64) -> bool {
     };
     value >= KERNEL_HALF
         || driver::current().is_some_and(|_| bind::driver_object().has(address))
-        || pool::has(address)
-        || memory::has(address)
+        || blocks::first_within(&[address]).is_some()
 }

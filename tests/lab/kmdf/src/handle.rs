@@ -63,6 +63,9 @@ impl Handle {
 
     /// The kind it was made for; `None` when it never was a handle.
     pub fn kind(self) -> Option<Kind> {
+        if self.0 >> 48 != MARK >> 48 {
+            return None;
+        }
         let number = (self.0 & ((1 << KIND_SHIFT) - 1)) >> NUMBER_SHIFT;
         Kind::ALL.into_iter().find(|&kind| {
             self.0 == MARK | (kind as u64) << KIND_SHIFT | number << NUMBER_SHIFT

@@ -20,6 +20,9 @@
 // What touches nothing of Windows is tested on any host, where nothing else uses it.
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
+mod blocks;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod event;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
@@ -27,6 +30,9 @@ mod guard;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod life;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
+mod noise;
 
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
@@ -34,6 +40,8 @@ mod sddl;
 
 #[cfg(windows)]
 mod account;
+#[cfg(windows)]
+mod arena;
 #[cfg(windows)]
 mod attributes;
 #[cfg(windows)]
@@ -94,6 +102,8 @@ mod queue;
 mod reference;
 #[cfg(windows)]
 mod registry;
+#[cfg(windows)]
+mod reply;
 #[cfg(windows)]
 mod request;
 #[cfg(windows)]

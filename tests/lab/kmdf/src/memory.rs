@@ -2,9 +2,10 @@
 
 use crate::{
     attributes::Attributes,
+    blocks::Use,
     driver,
     ffi::{In, Out},
-    guard::{Block, FRESH},
+    guard::Block,
     handle::{Handle, Kind},
     layout::{NtStatus, ObjectAttributes},
     object::{self, Body, Ref, lock},
@@ -40,13 +41,6 @@ pub fn from_lookaside() -> usize {
         .count()
 }
 
-/// Whether an address lies in a memory object's block.
-pub fn has(address: usize) -> bool {
-    object::all::<Memory>()
-        .iter()
-        .any(|memory| (memory.address..memory.address + memory.size).contains(&address))
-}
-
 /// Makes a memory object; the memory is not initialised. `None` when there is none.
 pub fn allocate(
     attributes: &Attributes,
@@ -57,7 +51,7 @@ pub fn allocate(
     if !pool::may_allocate() {
         return None;
     }
-    let block = Block::new(size, FRESH);
+    let block = Block::fresh(Use::Memory, size);
     let address = block.address();
     let body = Memory {
         block: Mutex::new(Some(block)),

@@ -147,6 +147,12 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
     }
 }
 
+/// Whether this is an object's handle.
+pub fn exists(handle: Handle) -> bool {
+    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
+    objects.contains_key(&handle)
+}
+
 /// The object with this handle, of any kind, deleted or not as long as a reference keeps it.
 pub fn any(handle: Handle) -> Arc<Object> {
     if let Some(object) = OBJECTS

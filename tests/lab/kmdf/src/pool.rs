@@ -1,7 +1,8 @@
 //! Pool of the driver: every block fenced, counted, and kept for a while after it was freed.
 
 use crate::{
-    guard::{Block, FREED, FRESH, first_change},
+    blocks::{self, Use},
+    guard::{Block, FREED, first_change},
     irql,
     object::lock,
     site,
@@ -103,7 +104,11 @@ pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
     if !may_allocate() {
         return 0;
     }
-    let block = Block::new(size, if flags & UNINITIALIZED == 0 { 0 } else { FRESH });
+    let block = if flags & UNINITIALIZED == 0 {
+        Block::zeroed(Use::Pool, size)
+    } else {
+        Block::fresh(Use::Pool, size)
+    };
     let address = block.address();
     let mut pool = lock(&POOL);
     pool.live.insert(address, Allocation { block, tag, paged });
@@ -164,16 +169,6 @@ fn release(address: usize, tag: Option<u32>) {
     pool.retire(allocation.block);
 }
 
-/// Whether an address lies in a block, or in one that was freed a while ago.
-pub fn has(address: usize) -> bool {
-    let pool = lock(&POOL);
-    pool.live
-        .values()
-        .map(|allocation| &allocation.block)
-        .chain(&pool.freed)
-        .any(|block| block.has(address))
-}
-
 /// Whether an address lies in a block of paged pool.
 pub fn is_paged(address: usize) -> bool {
     lock(&POOL)
@@ -222,6 +217,7 @@ impl Pool {
                 block.size()
             );
         }
+        blocks::bury(Use::Pool, block.bytes());
         block.bytes_mut().fill(FREED);
         self.freed_bytes += block.size();
         self.freed.push_back(block);

@@ -173,7 +173,7 @@ pub fn finish(request: &Ref<Request>, status: NtStatus, information: usize) {
     // The I/O manager copies nothing for an error, but does for a warning such as
     // STATUS_BUFFER_OVERFLOW.
     let copied = if is_error(status) { 0 } else { information };
-    lock(&request.buffer).complete(request.irp, copied);
+    lock(&request.buffer).complete(request.irp, request.code, copied);
     let (file, irp) = (request.file.clone(), request.irp);
     object::dispose(request.handle());
     if is_control {

@@ -119,6 +119,16 @@ faults! {
     BufferOverrun = "buffer-overrun", AtOnce;
     /// Writes to the system buffer after completion.
     BufferTouchedAfterCompletion = "buffer-touched-after-completion", AtOnce;
+    /// Reports more output than it has written.
+    ReplyNotWritten = "reply-not-written", AtOnce;
+    /// Replies with pool that it has not written.
+    ReplyOfFreshPool = "reply-not-written", AtOnce;
+    /// Replies with the address of a block of pool, at an odd place.
+    AddressInReply = "address-in-reply", AtOnce;
+    /// Replies with the address of something in its image.
+    ImageAddressInReply = "address-in-reply", AtOnce;
+    /// Replies with an object's handle.
+    HandleInReply = "address-in-reply", AtOnce;
     /// EvtIoInCallerContext neither completes nor enqueues.
     RequestLost = "request-lost", AtOnce;
     /// Forgets a request.

@@ -3,7 +3,7 @@
 use crate::{faults::Fault, kmdf::poke};
 use core::ptr;
 use wdk_sys::{
-    POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, PVOID, ULONG,
+    POOL_FLAG_NON_PAGED, POOL_FLAG_PAGED, POOL_FLAG_UNINITIALIZED, PVOID, ULONG,
     ntddk::{ExAllocatePool2, ExFreePool, ExFreePoolWithTag},
 };
 
@@ -53,6 +53,15 @@ pub fn allocate_bytes(size: usize) -> PVOID {
 fn allocate_tagged(size: usize, tag: ULONG) -> PVOID {
     // SAFETY: asks for memory, no more.
     unsafe { ExAllocatePool2(POOL_FLAG_NON_PAGED, size as _, tag) }
+}
+
+/// What a block holds that nobody has initialised.
+pub fn fresh_pool() -> [u8; 8] {
+    let flags = POOL_FLAG_NON_PAGED | POOL_FLAG_UNINITIALIZED;
+    // SAFETY: asks for memory, no more.
+    let block: *const u8 = unsafe { ExAllocatePool2(flags, SIZE as _, TAG) }.cast();
+    // SAFETY: none is meant: the block has SIZE bytes, if there is one; the lab judges what is done with them.
+    core::array::from_fn(|offset| unsafe { block.wrapping_add(offset).read_volatile() })
 }
 
 /// Zeroed pageable memory, or NULL.

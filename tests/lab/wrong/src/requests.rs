@@ -3,7 +3,9 @@
 use crate::{
     faults::Fault,
     kmdf::{complete, complete_with, dereference, output, poke, reference, wdf},
-    locks, stack,
+    locks,
+    pool::{allocate_bytes, fresh_pool},
+    stack,
 };
 use wdk_sys::{
     NT_SUCCESS, STATUS_CANCELLED, STATUS_PENDING, STATUS_SUCCESS, WDFDEVICE, WDFQUEUE, WDFREQUEST,
@@ -55,6 +57,18 @@ pub fn commit(fault: Fault, queue: WDFQUEUE, request: WDFREQUEST) -> bool {
             poke(buffer, 0);
             dereference(request.cast());
         }
+        Fault::ReplyNotWritten => {
+            let (_, length) = output(request);
+            complete_with(request, STATUS_SUCCESS, length);
+        }
+        Fault::ReplyOfFreshPool => reply_with(request, 0, fresh_pool()),
+        Fault::AddressInReply => {
+            reply_with(request, 3, (allocate_bytes(24) as u64).to_le_bytes());
+        }
+        Fault::ImageAddressInReply => {
+            reply_with(request, 0, (commit as *const () as u64).to_le_bytes());
+        }
+        Fault::HandleInReply => reply_with(request, 0, (request as u64).to_le_bytes()),
         Fault::EnqueuedTwice => {
             // SAFETY: the queue has just delivered a request.
             let device = unsafe {
@@ -99,6 +113,16 @@ pub fn commit_early(fault: Fault, device: WDFDEVICE, request: WDFREQUEST) -> boo
         _ => return false,
     }
     true
+}
+
+/// Completes a request with these bytes from this place on.
+fn reply_with(request: WDFREQUEST, place: usize, bytes: [u8; 8]) {
+    let (buffer, length) = output(request);
+    for (offset, byte) in (place..length).zip(bytes) {
+        // SAFETY: within the buffer, whose length the lab has told.
+        unsafe { buffer.wrapping_add(offset).write_volatile(byte) };
+    }
+    complete_with(request, STATUS_SUCCESS, place + bytes.len());
 }
 
 /// Puts a request into the device's queue.

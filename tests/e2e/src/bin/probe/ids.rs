@@ -91,7 +91,7 @@ pub async fn all(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
+pub fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
     vec![
         raw::accept_next(id, hello),
         raw::connect_next(id, hello),
@@ -103,7 +103,7 @@ fn of_session(id: SessionId, hello: &[u8]) -> Vec<Request> {
     ]
 }
 
-fn of_credential(id: CredentialId, hello: &[u8]) -> Vec<Request> {
+pub fn of_credential(id: CredentialId, hello: &[u8]) -> Vec<Request> {
     vec![
         raw::accept_new(id, hello),
         raw::connect_to(id, "localhost"),

@@ -15,6 +15,8 @@ mod deadlines;
 #[cfg(windows)]
 mod events;
 #[cfg(windows)]
+mod exhaust;
+#[cfg(windows)]
 mod fairness;
 #[cfg(windows)]
 mod faults;
@@ -33,6 +35,8 @@ mod measured;
 #[cfg(windows)]
 mod memory;
 #[cfg(windows)]
+mod neighbour;
+#[cfg(windows)]
 mod opening;
 #[cfg(windows)]
 mod quotas;
@@ -43,11 +47,17 @@ mod raw;
 #[cfg(windows)]
 mod records;
 #[cfg(windows)]
+mod replies;
+#[cfg(windows)]
+mod residue;
+#[cfg(windows)]
 mod scenarios;
 #[cfg(windows)]
 mod states;
 #[cfg(windows)]
 mod statuses;
+#[cfg(windows)]
+mod steady;
 #[cfg(windows)]
 mod subsystem;
 #[cfg(windows)]

@@ -233,6 +233,13 @@ pub fn record(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
     request(ioctl, &head, bytes, room)
 }
 
+/// The same for more than a record can hold.
+pub fn records(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
+    let mut request = record(ioctl, session, bytes);
+    request.room += 2 * bytes.len();
+    request
+}
+
 /// The front of the reply to a leg.
 pub fn leg(reply: &[u8]) -> Result<LegReply> {
     structure(reply)

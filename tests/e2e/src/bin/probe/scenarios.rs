@@ -1,9 +1,9 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, deadlines, events, fairness, faults, fuzz, garbage, ids, lost,
-    malformed, measured, memory, opening, quotas, race, records, states, statuses, subsystem,
-    sweep, switched_off, vanish, wrong,
+    bench::Bench, cancel, crowd, deadlines, events, exhaust, fairness, faults, fuzz, garbage, ids,
+    lost, malformed, measured, memory, neighbour, opening, quotas, race, records, replies, residue,
+    states, statuses, steady, subsystem, sweep, switched_off, vanish, wrong,
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -41,6 +41,37 @@ enum Scenario {
         #[arg(value_enum)]
         end: vanish::End,
     },
+    /// Says its ids, and for each line on its input, what it can still do.
+    Neighbour,
+    /// Tries another program's ids.
+    Stranger {
+        /// Its credential.
+        credential: u64,
+        /// Its sessions.
+        sessions: Vec<u64>,
+    },
+    /// Takes all that one handle can have.
+    Exhaust {
+        /// Of what.
+        #[arg(value_enum)]
+        thing: exhaust::Thing,
+    },
+    /// Begins a handshake every so often.
+    Steady {
+        /// In microseconds.
+        every: u64,
+    },
+    /// Begins handshakes and does not go on with them.
+    Flood {
+        /// So many at a time.
+        at_once: usize,
+    },
+    /// Every kind of reply.
+    Replies,
+    /// What is left of tokens and plaintext.
+    Residue,
+    /// Leaves tokens inside ksecdd, and waits to be killed.
+    LeaveTokens,
     /// Nothing is left of whoever was here before.
     Empty,
     /// Credentials that cannot be had.
@@ -194,6 +225,17 @@ async fn scenario(arguments: Arguments) -> Result<()> {
         Scenario::CancelWaiting => cancel::waiting(&mut bench).await?,
         Scenario::CancelRace => race::all(&mut bench).await?,
         Scenario::Vanish { end } => return vanish::vanish(bench, end).await,
+        Scenario::Neighbour => neighbour::work(&mut bench).await?,
+        Scenario::Stranger {
+            credential,
+            ref sessions,
+        } => return neighbour::stranger(&bench, credential, sessions).await,
+        Scenario::Exhaust { thing } => return exhaust::take(&mut bench, thing).await,
+        Scenario::Steady { every } => steady::load(&mut bench, every).await?,
+        Scenario::Flood { at_once } => return steady::flood(&bench, at_once).await,
+        Scenario::Replies => replies::all(&bench).await?,
+        Scenario::Residue => residue::all(&mut bench).await?,
+        Scenario::LeaveTokens => return residue::leave(&mut bench).await,
         Scenario::WrongCertificate => opening::wrong_certificate(&bench).await?,
         Scenario::Malformed => malformed::all(&mut bench).await?,
         Scenario::Garbage => garbage::all(&bench).await?,

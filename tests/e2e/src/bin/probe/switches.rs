@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::{collections::BTreeMap, path::Path, time::Duration};
 use tlsgate_lab_control::{
     FOLDER, Remote,
-    kmdf::{self, Event, Report, Site, Trace},
+    kmdf::{self, Event, Found, Report, Site, Trace},
     ksecdd::{self, Completion, Effect, Fault, Function, State},
 };
 use tlsgate_lab_machine::wait_until;
@@ -89,6 +89,11 @@ impl StandIns {
     /// The driver's events after the one of this number.
     pub fn events(&mut self, after: u64) -> Result<Vec<Event>> {
         kmdf::events(&mut self.kmdf, after)
+    }
+
+    /// Where these bytes lie in what the driver has and had.
+    pub fn search(&mut self, needle: &[u8]) -> Result<Found> {
+        kmdf::search(&mut self.kmdf, needle)
     }
 
     /// Lets every held call go; gives how many.

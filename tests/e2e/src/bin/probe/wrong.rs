@@ -167,7 +167,13 @@ async fn commit(fault: Fault, service: &Service) -> Result<()> {
         drop(device);
         return stop(service).await;
     }
-    let operation = device.issue(fault.code(), vec![0; ROOM], ROOM);
+    // Most of the reply is none of the request's own bytes.
+    let input = if fault == Fault::ReplyNotWritten {
+        1
+    } else {
+        ROOM
+    };
+    let operation = device.issue(fault.code(), vec![0; input], ROOM);
     if pends {
         let next = device.issue(Fault::Nothing.code(), vec![0; ROOM], ROOM);
         let answer = within(next).await?;
