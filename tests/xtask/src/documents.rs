@@ -75,7 +75,7 @@ fn xtask(verb: &Verb) -> Proof {
         Verb::Package => Proof::PartOfTest("the packaged driver"),
         Verb::Demo { .. } => Proof::PartOfTest("demo::show"),
         Verb::Test { mutants: None } => Proof::PartOfTest("pub fn all"),
-        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } => Proof::TooLong,
+        Verb::Test { mutants: Some(_) } | Verb::Variants { .. } | Verb::Suites => Proof::TooLong,
         Verb::Doctor => Proof::Test("the_doctor_reports_to_the_end"),
     }
 }
@@ -232,7 +232,9 @@ fn the_help_has_every_verb() {
     let help = <Arguments as clap::CommandFactory>::command()
         .render_help()
         .to_string();
-    for verb in ["setup", "build", "demo", "test", "variants", "doctor"] {
+    for verb in [
+        "setup", "build", "demo", "test", "variants", "suites", "doctor",
+    ] {
         assert!(help.contains(verb), "{help}");
     }
 }

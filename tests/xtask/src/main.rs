@@ -22,6 +22,7 @@ mod scripts;
 mod setup;
 mod sign;
 mod step;
+mod suites;
 mod test;
 mod toolchain;
 mod variants;
@@ -76,6 +77,8 @@ enum Verb {
         /// Only these: names of `Switches::variants` or `Switches::rounds` in tests/lab/control.
         names: Vec<String>,
     },
+    /// Run every case of other people's test suites against the driver's servers (ten minutes).
+    Suites,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -124,6 +127,7 @@ fn run(verb: &Verb) -> Result<()> {
             }
         }
         Verb::Variants { names } => variants::run(&layout, &steps, names)?,
+        Verb::Suites => suites::run(&layout, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();
