@@ -6,9 +6,9 @@ from client import TLS12, TLS13, VERSIONS, Client
 
 # The places, in order.
 PLACES = {
-    TLS12: ["start", "after client_hello", "client_key_exchange", "change_cipher_spec", "finished",
+    TLS12: ["start", "with client_hello", "client_key_exchange", "change_cipher_spec", "finished",
             "after finished", "established", "echoed", "closed"],
-    TLS13: ["start", "after client_hello", "finished", "established", "echoed", "closed"],
+    TLS13: ["start", "with client_hello", "finished", "established", "echoed", "closed"],
 }
 
 # The content of a record.

@@ -6,9 +6,9 @@ from client import TLS12, TLS13, VERSIONS, Client
 from splitting import RETRY
 
 PLACES = {
-    TLS12: ["start", "after client_hello", "client_key_exchange", "after client_key_exchange",
+    TLS12: ["start", "with client_hello", "client_key_exchange", "after client_key_exchange",
             "after change_cipher_spec", "after finished"],
-    TLS13: ["start", "after client_hello", "change_cipher_spec", "finished"],
+    TLS13: ["start", "with client_hello", "change_cipher_spec", "finished"],
 }
 
 CONTENTS = {"good one": [1], "wrong one": [2], "empty one": [], "long one": [1, 1]}
@@ -24,7 +24,7 @@ def cases(_):
                 peers, *it, lambda client: [send(client, [1]) for _ in range(10)]))
         yield (f"{name}: none", lambda peers, it=version: converse(peers, it, "start", drop))
     yield ("1.3: one between the ClientHellos", lambda peers: Client(
-        peers.echo, TLS13, {"after client_hello": lambda client: send(client, [1])}, **RETRY).converse())
+        peers.echo, TLS13, {"with client_hello": lambda client: send(client, [1])}, **RETRY).converse())
 
 
 def converse(peers, version, place, act):

@@ -73,7 +73,8 @@ def place_of(message):
 
 class Client(TLSConnection):
     """One connection. `actions` are called with the client before the message that they are filed under, or
-    after it ("after finished"), or at "start", "established", "echoed" and "closed"."""
+    after it ("after finished"), in one piece with it ("with client_hello"), or at "start", "established", "echoed" and
+    "closed"."""
 
     def __init__(self, address, version, actions=None, chain=None, key=None, **changes):
         self.wire = Wire(address)
@@ -184,6 +185,9 @@ class Client(TLSConnection):
         if place in self.sizes:
             place = f"second {place}"
         self.act(place)
+        # What is sent with a message is read with it, not by chance before or after.
+        beside = self.actions.pop(f"with {place}", None)
+        self.sock.buffer_writes |= beside is not None
         if msg.contentType == ContentType.handshake:
             self._handshake_hash.update(content)
             self.sizes[place] = len(content)
@@ -193,6 +197,10 @@ class Client(TLSConnection):
         else:
             self._release()
             self._fragments(msg.contentType, content)
+        if beside:
+            beside(self)
+            self.sock.flush()
+            self.sock.buffer_writes = False
         self.act(f"after {place}")
         yield from ()
 

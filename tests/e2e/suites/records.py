@@ -7,7 +7,7 @@ from client import TLS12, TLS13, VERSIONS, Client, Stop
 # Where there are no keys, where there are, and where there is a connection.
 PLACES = {
     TLS12: ["start", "client_key_exchange", "finished", "established"],
-    TLS13: ["start", "after client_hello", "finished", "established"],
+    TLS13: ["start", "with client_hello", "finished", "established"],
 }
 
 MOST = 2 ** 14
