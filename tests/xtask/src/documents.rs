@@ -79,7 +79,8 @@ fn xtask(verb: &Verb) -> Proof {
         | Verb::Variants { .. }
         | Verb::PolicyMutants { .. }
         | Verb::Fuzz { .. }
-        | Verb::Isolation => Proof::TooLong,
+        | Verb::Isolation
+        | Verb::Suites => Proof::TooLong,
         Verb::Soak { .. } => Proof::PartOfTest("soak::Beside::start"),
         Verb::Faults(_) => {
             Proof::Test("whatever_goes_wrong_leaves_nothing_and_the_next_handshake_works")
@@ -253,6 +254,8 @@ fn the_help_has_every_verb() {
         "soak",
         "policy-mutants",
         "rules",
+        "suites",
+        "isolation",
         "doctor",
     ] {
         assert!(help.contains(verb), "{help}");

@@ -20,8 +20,8 @@ use crate::{
 
 /// The test programs in tests/e2e/tests but the soak: those that take longest first, and those last that want
 /// to be alone for a while.
-const PROGRAMS: [&str; 7] = [
-    "stream", "ioctl", "faults", "program", "install", "selftest", "library",
+const PROGRAMS: [&str; 8] = [
+    "stream", "ioctl", "suites", "faults", "program", "install", "selftest", "library",
 ];
 
 /// How many at a time: more would not be quicker on two processors.

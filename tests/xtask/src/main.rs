@@ -29,6 +29,7 @@ mod setup;
 mod sign;
 mod soak;
 mod step;
+mod suites;
 mod test;
 mod toolchain;
 mod variants;
@@ -116,6 +117,8 @@ enum Verb {
     Rules,
     /// Compare a program's throughput with and without a flood of another's beside it (four minutes).
     Isolation,
+    /// Run every case of other people's test suites against the driver's servers (ten minutes).
+    Suites,
     /// Tell what is there and what is missing.
     Doctor,
 }
@@ -181,6 +184,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,
         Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
         Verb::Isolation => isolation::run(&layout, &steps)?,
+        Verb::Suites => suites::run(&layout, &steps)?,
         Verb::Doctor => return doctor::report(&layout),
     }
     steps.finish();

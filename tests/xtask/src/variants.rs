@@ -16,7 +16,7 @@ use crate::{
 
 /// Under "without" the stand-in lacks session tickets, alerts as out-of-band data, and check results: tests
 /// of these have nothing to test, and some peers and programs take an end without close_notify for a failure.
-const NEEDS_FEATURES: [&str; 16] = [
+const NEEDS_FEATURES: [&str; 17] = [
     "clients_resume_unless_the_server_does_not",
     "the_driver_s_client_and_server_talk_to_each_other",
     "a_client_s_chain_is_told_as_it_was_sent",
@@ -33,6 +33,7 @@ const NEEDS_FEATURES: [&str; 16] = [
     "what_does_not_pass_is_reported_and_what_is_measured_is_sane",
     "the_examples_do_what_they_say",
     "a_connection_s_chain_and_session_are_told",
+    "every_difference_from_the_engine_without_a_driver_is_explained",
 ];
 
 /// Names the variant to the tests' machine.

@@ -20,8 +20,8 @@ pub fn front<'a>(slices: &'a [IoSlice<'_>], most: usize) -> Vec<&'a [u8]> {
     parts
 }
 
-/// The length of the whole records at the front, as many as one UNSEAL takes. One that claims to be
-/// longer than a record can be counts as whole at the longest: the driver refuses it.
+/// The length of the whole records at the front, as many as one UNSEAL takes. Of one that claims to be longer
+/// than a record can be the header is enough: the driver refuses it, so nobody waits for the rest.
 pub fn whole_records(bytes: &[u8]) -> usize {
     let mut whole = 0;
     loop {
@@ -29,11 +29,15 @@ pub fn whole_records(bytes: &[u8]) -> usize {
             return whole;
         };
         let body = usize::from(u16::from_be_bytes([high, low]));
-        let end = whole + (RECORD_HEADER + body).min(limits::MAX_RECORD);
+        let is_possible = RECORD_HEADER + body <= limits::MAX_RECORD;
+        let end = whole + RECORD_HEADER + if is_possible { body } else { 0 };
         if end > bytes.len() || end > limits::MAX_RECORDS {
             return whole;
         }
         whole = end;
+        if !is_possible {
+            return whole;
+        }
     }
 }
 
@@ -59,12 +63,24 @@ mod tests {
     }
 
     #[test]
-    fn an_impossible_record_is_whole_at_the_longest() {
-        let mut bytes = vec![23, 3, 3, 0xFF, 0xFF];
-        bytes.resize(limits::MAX_RECORD - 1, 0);
-        assert_eq!(whole_records(&bytes), 0);
-        bytes.push(0);
-        assert_eq!(whole_records(&bytes), limits::MAX_RECORD);
+    fn nobody_waits_for_the_rest_of_an_impossible_record() {
+        let longest = u16::try_from(limits::MAX_RECORD - RECORD_HEADER).unwrap();
+        for (length, whole) in [
+            (longest, 0),
+            (longest + 1, RECORD_HEADER),
+            (0xFFFF, RECORD_HEADER),
+        ] {
+            let [high, low] = length.to_be_bytes();
+            let header = [23, 3, 3, high, low];
+            assert_eq!(whole_records(&header[..4]), 0);
+            assert_eq!(whole_records(&header), whole, "{length}");
+            // What lies behind it is no record.
+            let more = [&header[..], &[23, 3, 3, 0, 0]].concat();
+            assert_eq!(whole_records(&more), whole, "{length}");
+            // What lies in front of it is.
+            let behind = [&[23, 3, 3, 0, 0], &header[..]].concat();
+            assert_eq!(whole_records(&behind), RECORD_HEADER + whole, "{length}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! SSPI seals and unseals where the bytes lie and hands post-handshake messages back to the
 //! caller, which no TLS library's own record layer does.
 
-use super::record::{APPLICATION_DATA, HEADER, header};
+use super::record::{APPLICATION_DATA, HEADER, MAX_PLAINTEXT, header};
 use ring::aead::{
     AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce,
     UnboundKey,
@@ -37,7 +37,7 @@ enum Form {
     Tls12Implicit,
 }
 
-/// A record that was not what its sender sealed, or that no keys are left for.
+/// A record that was not what its sender sealed, that is too long, or that no keys are left for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Altered;
 
@@ -145,7 +145,11 @@ impl Protection {
         if self.form == Form::Tls12Explicit {
             nonce[NONCE_LEN - EXPLICIT_NONCE..].copy_from_slice(&record[HEADER..start]);
         }
-        let aad = self.associated(outer, length, fragment);
+        let mut aad = self.associated(outer, length, fragment);
+        if self.form != Form::Tls13 {
+            // The version that the record has (RFC 5246, section 6.2.3.3).
+            aad.bytes[9..11].copy_from_slice(&record[1..3]);
+        }
         let plaintext = self
             .key
             .open_in_place(
@@ -155,6 +159,10 @@ impl Protection {
             )
             .map_err(|_| Altered)?;
         self.sequence += 1;
+        // TLS 1.3 counts the content type (RFC 8446, section 5.4).
+        if plaintext.len() > MAX_PLAINTEXT + usize::from(self.form == Form::Tls13) {
+            return Err(Altered);
+        }
         if self.form != Form::Tls13 {
             return Ok(Opened {
                 content: outer,
@@ -207,5 +215,49 @@ struct Associated {
 impl AsRef<[u8]> for Associated {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::crypto::cipher::{AeadKey, Iv};
+
+    const VERSIONS: [ProtocolVersion; 2] = [ProtocolVersion::TLSv1_2, ProtocolVersion::TLSv1_3];
+
+    fn protection(version: ProtocolVersion) -> Protection {
+        let secrets = ConnectionTrafficSecrets::Chacha20Poly1305 {
+            key: AeadKey::from([7; 32]),
+            iv: Iv::from([8; NONCE_LEN]),
+        };
+        Protection::new(version, (0, secrets))
+    }
+
+    fn sealed(version: ProtocolVersion, length: usize) -> Vec<u8> {
+        let mut sealing = protection(version);
+        let mut record = vec![0; sealing.header() + length + sealing.trailer()];
+        sealing.seal(APPLICATION_DATA, &mut record).unwrap();
+        record
+    }
+
+    #[test]
+    fn no_record_with_more_than_one_may_hold_is_opened() {
+        for version in VERSIONS {
+            let mut longest = sealed(version, MAX_PLAINTEXT);
+            let opened = protection(version).open(&mut longest).unwrap();
+            assert_eq!(opened.plaintext.len(), MAX_PLAINTEXT);
+            let mut longer = sealed(version, MAX_PLAINTEXT + 1);
+            assert_eq!(protection(version).open(&mut longer), Err(Altered));
+        }
+    }
+
+    #[test]
+    fn the_version_of_a_record_is_protected_in_tls_1_2() {
+        for version in VERSIONS {
+            let mut record = sealed(version, 4);
+            record[2] ^= 1;
+            let opened = protection(version).open(&mut record);
+            assert_eq!(opened.is_ok(), version == ProtocolVersion::TLSv1_3);
+        }
     }
 }

@@ -18,6 +18,8 @@ use windows_sys::Win32::Foundation::{
 };
 
 /// Handshake message types (RFC 8446, appendix B.3).
+const HELLO_REQUEST: u8 = 0;
+const CLIENT_HELLO: u8 = 1;
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 
@@ -124,6 +126,10 @@ impl Session {
         }
         let unsealed = match self.receiving.open(record) {
             Err(_) => Unsealed::Failed(SEC_E_MESSAGE_ALTERED),
+            // Nothing comes between the records of a message (RFC 8446, section 5.1).
+            Ok(Opened { content, .. }) if content != HANDSHAKE && !self.partial.is_empty() => {
+                Unsealed::Failed(SEC_E_ILLEGAL_MESSAGE)
+            }
             Ok(Opened {
                 content: APPLICATION_DATA,
                 plaintext,
@@ -199,23 +205,32 @@ impl Session {
         fragment: &[u8],
         token: &mut Vec<u8>,
     ) -> Result<Option<Alert>, Error> {
-        if self.facts.version != ProtocolVersion::TLSv1_3 {
-            self.send(
-                ALERT,
-                &[NO_RENEGOTIATION.level, NO_RENEGOTIATION.description],
-                token,
-            );
-            return Ok(Some(NO_RENEGOTIATION));
-        }
         let mut bytes = mem::take(&mut self.partial);
         bytes.extend_from_slice(fragment);
         let mut rest = bytes.as_slice();
+        let mut alert = None;
         while let Some((kind, body, after)) = message(rest) {
-            self.handle(kind, body, after, token)?;
+            if self.facts.version == ProtocolVersion::TLSv1_3 {
+                self.handle(kind, body, after, token)?;
+            } else {
+                alert = Some(self.refuse(kind, token)?);
+            }
             rest = after;
         }
         self.partial = rest.to_vec();
-        Ok(None)
+        Ok(alert)
+    }
+
+    /// TLS 1.2: the peer wants another handshake, or what it says is out of place.
+    fn refuse(&mut self, kind: u8, token: &mut Vec<u8>) -> Result<Alert, Error> {
+        match (kind, &self.secrets) {
+            (CLIENT_HELLO, Secrets::Server(_)) | (HELLO_REQUEST, Secrets::Client(_)) => {
+                let Alert { level, description } = NO_RENEGOTIATION;
+                self.send(ALERT, &[level, description], token);
+                Ok(NO_RENEGOTIATION)
+            }
+            _ => Err(out_of_place()),
+        }
     }
 
     fn handle(
@@ -240,10 +255,7 @@ impl Session {
             (NEW_SESSION_TICKET, body, Secrets::Client(client)) => {
                 client.handle_new_session_ticket(body)
             }
-            _ => Err(Error::InappropriateMessage {
-                expect_types: vec![rustls::ContentType::ApplicationData],
-                got_type: rustls::ContentType::Handshake,
-            }),
+            _ => Err(out_of_place()),
         }
     }
 
@@ -273,6 +285,13 @@ impl Secrets {
             Self::Server(server) => server.update_tx_secret(),
             Self::Client(client) => client.update_tx_secret(),
         }
+    }
+}
+
+fn out_of_place() -> Error {
+    Error::InappropriateMessage {
+        expect_types: vec![rustls::ContentType::ApplicationData],
+        got_type: rustls::ContentType::Handshake,
     }
 }
 
