@@ -238,7 +238,7 @@ impl Round<'_> {
                 && let Some(server) = doomed.take()
             {
                 self.kill(server, rng)?;
-                fleet.renew()?;
+                fleet.renew(&self.world.tally)?;
             }
         }
         if let Some(server) = doomed {
