@@ -44,7 +44,7 @@ const KINDS: [(&str, u32, Visit); 12] = [
     ("small echo", 6, |world, rng, kind| {
         echo(world, rng, kind, 1..2_000)
     }),
-    ("large echo", 1, |world, rng, kind| {
+    ("large echo", 2, |world, rng, kind| {
         echo(world, rng, kind, 500_000..2_000_000)
     }),
     ("keep-alive", 2, keep_alive),

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use tlsgate_e2e::report;
 
 /// A run that is long enough for every kind of peer to come, on a busy host too.
-const LONG: Duration = Duration::from_mins(5);
+const LONG: Duration = Duration::from_mins(10);
 
 /// Samples that the report has at the most.
 const SAMPLES: usize = 200;

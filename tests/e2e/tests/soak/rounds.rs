@@ -78,11 +78,11 @@ pub fn run(plan: &Plan) -> Result<()> {
         };
         let played = round.play(&mut fleet, &mut watch, &mut judge, &mut rng);
         if let Err(error) = played {
+            // A broken rule is the better explanation.
+            let error = lab.machine().check().err().unwrap_or(error);
             judge.broken(&error);
             judge.report()?;
             println!("{}", fleet.complaints());
-            // A broken rule is the better explanation.
-            lab.machine().check()?;
             return Err(error);
         }
         judge.report()?;
@@ -238,7 +238,7 @@ impl Round<'_> {
                 && let Some(server) = doomed.take()
             {
                 self.kill(server, rng)?;
-                fleet.renew()?;
+                fleet.renew(&self.world.tally)?;
             }
         }
         if let Some(server) = doomed {
