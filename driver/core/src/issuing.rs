@@ -110,3 +110,75 @@ pub trait Issuing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Limits;
+    use core::{
+        cell::{Cell, RefCell},
+        sync::atomic::AtomicUsize,
+    };
+
+    struct Desk(RefCell<Queue<char>>, Cell<usize>, AtomicUsize);
+
+    impl Issuing for Desk {
+        type Word = AtomicUsize;
+        type Operation = char;
+        type Thread = ();
+        fn queue<R>(&self, act: impl FnOnce(&mut Queue<char>) -> R) -> R {
+            act(&mut self.0.borrow_mut())
+        }
+        fn stopping(&self) -> &AtomicUsize {
+            &self.2
+        }
+        fn release_one(&self) {
+            self.1.set(self.1.get() + 1);
+        }
+        fn release_all(&self) {}
+        fn wait(&self) {}
+        fn next_thread(&self) -> Option<()> {
+            None
+        }
+        fn join(&self, (): ()) {}
+    }
+
+    /// The models find a wake-up too few; one too many is found here.
+    #[test]
+    fn an_issuer_is_woken_for_work_and_for_nothing_else() {
+        let limits = Limits {
+            lanes: 1,
+            registered: 4,
+            registered_per_lane: 4,
+            inside: 1,
+            inside_per_lane: 1,
+            issuers: 9,
+        };
+        let queue = RefCell::new(Queue::new(limits));
+        let desk = Desk(queue, Cell::default(), AtomicUsize::new(0));
+        let woken = || desk.1.take();
+        let lane = desk.queue(|queue| queue.open_lane().unwrap());
+        assert_eq!(desk.submit(lane, 'x'), Err('x'), "there is no room");
+        assert_eq!(desk.go_on('x'), Err('x'), "there is no room");
+        assert_eq!(woken(), 0);
+        (0..4).for_each(|_| desk.queue(|queue| queue.register(lane).unwrap()));
+        assert_eq!(desk.submit(lane, 'a'), Ok(()));
+        assert_eq!(woken(), 1);
+        assert_eq!(desk.queue(Queue::take_next), Some('a'));
+        assert_eq!(desk.go_on('a'), Ok(()));
+        assert_eq!(woken(), 1);
+        assert_eq!(desk.queue(Queue::take_next), Some('a'));
+        desk.forget(lane, false);
+        assert_eq!(woken(), 0, "it was not inside");
+        desk.forget(lane, true);
+        assert_eq!(woken(), 0, "nobody waits");
+        assert_eq!(desk.submit(lane, 'b'), Ok(()));
+        assert_eq!(desk.queue(Queue::take_next), Some('b'));
+        assert_eq!(desk.submit(lane, 'c'), Ok(()));
+        assert_eq!((woken(), desk.queue(Queue::take_next)), (2, None));
+        desk.forget(lane, true);
+        assert_eq!(woken(), 1, "who waits is let in");
+        desk.stop();
+        assert_eq!(desk.2.load(core::sync::atomic::Ordering::Relaxed), 1);
+    }
+}

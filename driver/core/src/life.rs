@@ -48,3 +48,53 @@ pub trait Life {
         self.stop_issuers();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::{cell::Cell, sync::atomic::AtomicUsize};
+    use std::{format, string::String};
+
+    /// What happens, in a word each.
+    struct Driver(Rundown<AtomicUsize>, Cell<String>);
+
+    impl Driver {
+        fn tell(&self, what: &str) {
+            let before = self.1.take();
+            self.1.set(format!("{before}{what} "));
+        }
+    }
+
+    impl Life for Driver {
+        type Word = AtomicUsize;
+        fn alive(&self) -> &Rundown<AtomicUsize> {
+            &self.0
+        }
+        fn drained(&self) {
+            self.tell("drained");
+        }
+        fn wait_until_drained(&self) {
+            self.tell("waits");
+            self.leave();
+        }
+        fn stop_watch(&self) {
+            self.tell("watch");
+        }
+        fn stop_issuers(&self) {
+            self.tell("issuers");
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_the_last_to_leave_and_nothing_enters_any_more() {
+        let driver = Driver(Rundown::new(), Cell::default());
+        assert!(driver.enter() && driver.enter());
+        driver.leave();
+        driver.end();
+        assert_eq!(driver.1.take(), "waits drained watch issuers ");
+        assert!(!driver.enter());
+        let idle = Driver(Rundown::new(), Cell::default());
+        idle.end();
+        assert_eq!(idle.1.take(), "watch issuers ");
+    }
+}

@@ -109,3 +109,104 @@ fn abandon<P: Parties + ?Sized>(
     }
     place
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::{cell::Cell, sync::atomic::AtomicUsize};
+    use std::{format, string::String};
+
+    /// What happens to a request, in a word each.
+    #[derive(Default)]
+    struct Request {
+        ticket: Ticket<AtomicUsize>,
+        is_cancelled: bool,
+        told: Cell<String>,
+    }
+
+    impl Request {
+        fn tell(&self, what: &str) {
+            let before = self.told.take();
+            self.told.set(format!("{before}{what} "));
+        }
+    }
+
+    impl Parties for Request {
+        type Word = AtomicUsize;
+        fn ticket(&self) -> &Ticket<AtomicUsize> {
+            &self.ticket
+        }
+        fn forget(&self) {
+            self.tell("forgotten");
+        }
+        fn unmark(&self) -> bool {
+            !self.is_cancelled
+        }
+        fn complete_cancelled(&self) {
+            self.tell("cancelled");
+        }
+        fn fail_session(&self) {
+            self.tell("failed");
+        }
+        fn orphan_more(&self) {
+            self.tell("more");
+        }
+        fn orphan_less(&self) {
+            self.tell("less");
+        }
+        fn tell_orphan(&self) {
+            self.tell("orphan");
+        }
+    }
+
+    #[test]
+    fn the_result_completes_it_and_whoever_comes_then_does_nothing() {
+        let request = Request::default();
+        assert_eq!(request.begin(), Begin::Issue);
+        request.returned();
+        assert!(request.conclude(|| request.tell("completed")));
+        assert_eq!(request.told.take(), "forgotten completed ");
+        assert!(!request.conclude(|| request.tell("completed")));
+        assert_eq!(request.give_up(|| request.tell("completed")), None);
+        assert_eq!(request.told.take(), "forgotten forgotten ");
+    }
+
+    #[test]
+    fn who_gives_it_up_fails_the_session_first_and_counts_what_is_inside() {
+        let waiting = Request::default();
+        let place = waiting.give_up(|| waiting.tell("completed"));
+        assert_eq!(place, Some(Abandoned::Waiting));
+        assert_eq!(waiting.told.take(), "forgotten failed more less completed ");
+        assert_eq!(waiting.begin(), Begin::Abandoned);
+        let inside = Request::default();
+        assert_eq!(inside.begin(), Begin::Issue);
+        let place = inside.give_up(|| inside.tell("completed"));
+        assert_eq!(place, Some(Abandoned::Orphaned));
+        let told = "forgotten failed more orphan completed ";
+        assert_eq!(inside.told.take(), told);
+        inside.returned();
+        assert_eq!(inside.told.take(), "less ");
+    }
+
+    #[test]
+    fn of_claimant_and_cancel_callback_the_later_one_completes() {
+        let cancelled = || Request {
+            is_cancelled: true,
+            ..Request::default()
+        };
+        let alone = cancelled();
+        assert_eq!(alone.cancelled(), Abandoned::Waiting);
+        let told = "forgotten failed more less cancelled ";
+        assert_eq!(alone.told.take(), told);
+        assert!(!alone.conclude(|| alone.tell("completed")));
+        assert_eq!(alone.told.take(), "forgotten ");
+        // The claimant comes first, and cannot unmark it.
+        let request = cancelled();
+        assert_eq!(request.begin(), Begin::Issue);
+        assert!(!request.conclude(|| request.tell("completed")));
+        assert_eq!(request.told.take(), "forgotten ");
+        assert_eq!(request.cancelled(), Abandoned::Orphaned);
+        let told = "forgotten failed more orphan cancelled ";
+        assert_eq!(request.told.take(), told);
+    }
+}

@@ -148,6 +148,34 @@ mod tests {
         }
     }
 
+    /// RFC 8446, sections 5.1 and 5.2; RFC 5246, section 6.2.3.
+    #[test]
+    fn lengths_and_kinds_are_bounded_as_the_documents_say() {
+        let stated = |kind, length: u16, place| {
+            let [high, low] = length.to_be_bytes();
+            let mut bytes = vec![kind, 3, 3, high, low];
+            bytes.resize(HEADER + usize::from(length), 0);
+            front(&bytes, place)
+        };
+        for (place, most) in [(Place::First, 16_640), (Place::Later, 18_432)] {
+            let whole = Front::Whole(usize::from(most) + 5);
+            assert_eq!(stated(HANDSHAKE, most, place), whole);
+            let long = Front::Refused(Alert::RECORD_OVERFLOW);
+            assert_eq!(stated(HANDSHAKE, most + 1, place), long);
+        }
+        for kind in 20..=22 {
+            let empty = Front::Refused(Alert::DECODE_ERROR);
+            assert_eq!(stated(kind, 0, Place::Later), empty, "{kind}");
+        }
+        assert_eq!(stated(APPLICATION_DATA, 0, Place::Later), Front::Whole(5));
+        for kind in [0, 19, 24, 255] {
+            let unknown = Front::Refused(Alert::UNEXPECTED_MESSAGE);
+            assert_eq!(stated(kind, 1, Place::Later), unknown, "{kind}");
+        }
+        assert_eq!(front(&[], Place::First), Front::Partial(5));
+        assert_eq!(front(&[22, 3], Place::First), Front::Partial(3));
+    }
+
     proptest! {
         #[test]
         fn a_record_is_whole_exactly_when_its_last_byte_is_there(length in 1_usize..=MAX_FIRST, cut in 0_usize..20_000) {

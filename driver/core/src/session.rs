@@ -102,4 +102,26 @@ mod tests {
         assert!(established.establish() && !established.end_handshake());
         assert!(established.phase() == Phase::Established && established.fail());
     }
+
+    #[test]
+    fn failed_is_for_good_and_each_change_is_told_once() {
+        let state = State::<AtomicUsize>::new();
+        assert_eq!(state.phase(), Phase::Handshaking);
+        assert!(state.establish() && !state.establish());
+        assert_eq!(state.phase(), Phase::Established);
+        assert!(state.fail() && !state.fail());
+        assert_eq!(state.phase(), Phase::Failed);
+        assert!(!state.establish(), "it has failed");
+        assert_eq!(state.phase(), Phase::Failed);
+        let state = State::<AtomicUsize>::new();
+        assert!(state.fail() && !state.establish());
+        assert_eq!(state.phase(), Phase::Failed);
+    }
+
+    #[test]
+    fn phases_have_the_numbers_of_the_protocol() {
+        assert_eq!(Phase::Handshaking.wire(), state::HANDSHAKING);
+        assert_eq!(Phase::Established.wire(), state::ESTABLISHED);
+        assert_eq!(Phase::Failed.wire(), state::FAILED);
+    }
 }

@@ -314,6 +314,10 @@ mod tests {
             used: 10,
         };
         assert_eq!(told, [ignored], "only what somebody has set");
+        let mut settings = Settings::default();
+        settings.apply("Sessions", 100).unwrap();
+        settings.apply("SessionsPerHandle", 100).unwrap();
+        settings.settle(|ignored| panic!("the whole is no more than that: {ignored:?}"));
     }
 
     #[test]
