@@ -17,7 +17,7 @@ const NO_MEMORY: u64 = 0xC000_009A;
 /// Of the time there is, in percent.
 const PERCENT: u32 = 5;
 
-/// All in turn, or two of them.
+/// All in turn, or five of them where there is little time.
 pub fn all(lab: &Lab, plan: &Plan, tally: &mut Tally) -> Result<()> {
     let limit = Instant::now().checked_add(plan.share(PERCENT));
     let mut group = Group {
@@ -33,7 +33,7 @@ pub fn all(lab: &Lab, plan: &Plan, tally: &mut Tally) -> Result<()> {
     let mut all: Vec<_> = (0..allocations).collect();
     fastrand::Rng::with_seed(plan.seed).shuffle(&mut all);
     for after in all {
-        if limit.is_some_and(|limit| Instant::now() >= limit) && group.tried > 1 {
+        if limit.is_some_and(|limit| Instant::now() >= limit) && group.tried > 4 {
             break;
         }
         group.tried += 1;
