@@ -90,7 +90,7 @@ pub fn run(bytes: &[u8]) {
                 bucket.spend(now);
             }
             Step::Keep => {
-                quarantine.add();
+                quarantine.add(true);
                 kept.push(Kept {
                     since: now,
                     old: false,

@@ -160,7 +160,7 @@ impl SecurityContext {
             Some(untold) if input.starts_with(&untold.input) => (untold.outcome, false),
             Some(untold) if untold.is_extra => (tls.engine.give_up(), false),
             Some(_) => return Err(not_repeated()),
-            None => tls.advance(input, switches)?,
+            None => tls.advance(input, switches),
         };
         if late {
             // The rest is not the outcome's yet: it is EXTRA now, and all of it again then.
@@ -209,7 +209,7 @@ impl SecurityContext {
 
 impl Tls {
     /// One leg of the engine; whether its outcome is to come late.
-    fn advance(&mut self, input: &[u8], switches: &Switches) -> Checked<(Outcome, bool)> {
+    fn advance(&mut self, input: &[u8], switches: &Switches) -> (Outcome, bool) {
         let open = self.engine.session();
         let was_open = open.is_some();
         let outcome = match open {
@@ -221,7 +221,7 @@ impl Tls {
         let Some(outcome) = outcome else {
             // Other bytes than those that SEC_E_INCOMPLETE_MESSAGE or SEC_I_RENEGOTIATE was about. A program
             // may send the driver what it likes: that is no fault of the driver's.
-            return Ok((self.engine.give_up(), false));
+            return (self.engine.give_up(), false);
         };
         let says_something = outcome.status == SEC_E_OK
             || (outcome.status == SEC_I_CONTINUE_NEEDED && !outcome.token.is_empty());
@@ -229,7 +229,7 @@ impl Tls {
             && !was_open
             && says_something
             && (1..input.len()).contains(&outcome.consumed);
-        Ok((outcome, late))
+        (outcome, late)
     }
 }
 

@@ -74,14 +74,15 @@ impl Machine {
     /// `reg.exe` refuses.
     pub fn set_parameters(&self, services: &[&str], values: &[(&str, Parameter)]) -> Result<()> {
         // A file, because only so `reg.exe` takes values that are not what their types promise.
+        let lines = values.iter().map(|(name, value)| {
+            let (kind, bytes) = value.raw();
+            let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("\"{name}\"=hex({kind:x}):{}\r\n", bytes.join(","))
+        });
+        let lines: String = lines.collect();
         let mut text = "Windows Registry Editor Version 5.00\r\n".to_owned();
         for service in services {
-            text += &format!("\r\n[{}]\r\n", parameters(service));
-            for (name, value) in values {
-                let (kind, bytes) = value.raw();
-                let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-                text += &format!("\"{name}\"=hex({kind:x}):{}\r\n", bytes.join(","));
-            }
+            text.extend(["\r\n[", &parameters(service), "]\r\n", &lines]);
         }
         // UTF-16 with its mark: of other files the bytes of texts are taken for another encoding's.
         let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
