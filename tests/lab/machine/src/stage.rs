@@ -31,6 +31,13 @@ impl Parameter<'_> {
             Self::Raw(kind, bytes) => (kind, bytes.to_vec()),
         }
     }
+
+    /// The line of a file that `reg.exe` imports.
+    fn line(self, name: &str) -> String {
+        let (kind, bytes) = self.raw();
+        let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{name}\"=hex({kind:x}):{}\r\n", bytes.join(","))
+    }
 }
 
 impl Machine {
@@ -74,16 +81,15 @@ impl Machine {
     /// `reg.exe` refuses.
     pub fn set_parameters(&self, services: &[&str], values: &[(&str, Parameter)]) -> Result<()> {
         // A file, because only so `reg.exe` takes values that are not what their types promise.
-        let lines = values.iter().map(|(name, value)| {
-            let (kind, bytes) = value.raw();
-            let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("\"{name}\"=hex({kind:x}):{}\r\n", bytes.join(","))
-        });
-        let lines: String = lines.collect();
-        let mut text = "Windows Registry Editor Version 5.00\r\n".to_owned();
-        for service in services {
-            text.extend(["\r\n[", &parameters(service), "]\r\n", &lines]);
-        }
+        let lines: String = values
+            .iter()
+            .map(|(name, value)| value.line(name))
+            .collect();
+        let keys: String = services
+            .iter()
+            .map(|service| ["\r\n[", &parameters(service), "]\r\n", &lines].concat())
+            .collect();
+        let text = format!("Windows Registry Editor Version 5.00\r\n{keys}");
         // UTF-16 with its mark: of other files the bytes of texts are taken for another encoding's.
         let units = std::iter::once(0xFEFF).chain(text.encode_utf16());
         let bytes: Vec<u8> = units.flat_map(u16::to_le_bytes).collect();

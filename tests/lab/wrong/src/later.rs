@@ -20,12 +20,9 @@ pub fn commit(fault: Fault, queue: WDFQUEUE) {
         Fault::DeepInTimer => start(timer(parent, deep_timer)),
         Fault::WorkItemWithoutParent => _ = work_item(ptr::null_mut()),
         Fault::DeepInWorkItem => {
+            let item = work_item(parent);
             // SAFETY: a work item of this call's own.
-            unsafe {
-                wdf!(PFN_WDFWORKITEMENQUEUE[WdfWorkItemEnqueueTableIndex](
-                    work_item(parent)
-                ))
-            };
+            unsafe { wdf!(PFN_WDFWORKITEMENQUEUE[WdfWorkItemEnqueueTableIndex](item)) };
         }
         Fault::NoConfiguration => {
             let mut timer: WDFTIMER = ptr::null_mut();
