@@ -15,7 +15,7 @@ use loom::{
     thread,
 };
 use tlsgate_core::slot::{Call, CallSlot, CalledBack, PollEnd, Verdict};
-use watched::Watched;
+use watched::{Watched, explore};
 
 struct World {
     slot: CallSlot<Watched>,
@@ -121,7 +121,7 @@ fn spawn(world: &Arc<World>, act: impl FnOnce(&World) + 'static) -> thread::Join
 
 /// A call that is queued: callback, returning call and watchdog at once.
 fn queued(verdict: Verdict) {
-    loom::model(move || {
+    explore(None, move || {
         let world = World::new();
         let call = world.arm();
         let callback = spawn(&world, |world| {
@@ -158,7 +158,7 @@ fn a_watchdog_that_finds_the_callback_lost() {
 /// The callback never comes: only the watchdog ends the call.
 #[test]
 fn a_callback_that_never_comes() {
-    loom::model(|| {
+    explore(None, || {
         let world = World::new();
         let call = world.arm();
         let watchdog = spawn(&world, move |world| world.look(call, Verdict::Lost));
@@ -173,7 +173,7 @@ fn a_callback_that_never_comes() {
 /// A refused call, with a callback all the same, under a watchdog that was told of it too early.
 #[test]
 fn a_refused_call() {
-    loom::model(|| {
+    explore(None, || {
         let world = World::new();
         let call = world.arm();
         let callback = spawn(&world, |world| {
@@ -193,7 +193,7 @@ fn a_refused_call() {
 /// Two watchdogs, one of them late: what it knows of is over, and the next call is not its affair.
 #[test]
 fn a_late_watchdog_does_not_judge_the_next_call() {
-    loom::model(|| {
+    explore(None, || {
         let world = World::new();
         let first = world.arm();
         let late = spawn(&world, move |world| {
