@@ -215,7 +215,14 @@ fn acquire_checks_each_field() {
     let Ok(Request::Acquire(acquire)) = decode(Ioctl::AcquireCredential, &bytes) else {
         panic!("a good request was refused");
     };
-    assert_eq!(acquire.protocols, protocols::ALL);
+    assert_eq!(acquire.protocols, 3, "every protocol there is");
+    for chosen in [protocols::TLS1_2, protocols::TLS1_3, protocols::ALL] {
+        let bytes = acquire_bytes(|request, _| request.protocols = chosen);
+        let Ok(Request::Acquire(acquire)) = decode(Ioctl::AcquireCredential, &bytes) else {
+            panic!("protocols {chosen} were refused");
+        };
+        assert_eq!(acquire.protocols, chosen);
+    }
 
     let wrong: [(&str, Change); 14] = [
         ("role", |request, _| request.role = 0),

@@ -19,13 +19,26 @@ use crate::{layout::Layout, process, report, step::Steps, test::host_cargo};
 /// The version that the list of survivors is for: another one knows other changes.
 const VERSION: &str = "27.1.0";
 
-const PACKAGES: [&str; 2] = ["tlsgate-core", "tlsgate-protocol"];
+/// A package that is changed.
+struct Package {
+    name: &'static str,
+    /// Where its sources are.
+    folder: &'static str,
+    /// Its tests that take seconds.
+    quick: &'static [&'static str],
+}
 
-/// Where the packages are.
-const FOLDERS: [&str; 2] = ["driver/core/src/", "driver/protocol/src/"];
+const CORE: Package = Package {
+    name: "tlsgate-core",
+    folder: "driver/core/src/",
+    quick: &["--lib"],
+};
 
-/// Tests that take seconds.
-const QUICK: [&str; 3] = ["--lib", "--test=decode", "--test=abi"];
+const PROTOCOL: Package = Package {
+    name: "tlsgate-protocol",
+    folder: "driver/protocol/src/",
+    quick: &["--test=decode", "--test=abi"],
+};
 
 /// What the models explore, with these tests: tried again with them where the quick ones saw nothing.
 const MODELLED: [(&str, &str); 12] = [
@@ -98,20 +111,25 @@ pub fn run(layout: &Layout, steps: &Steps, wanted: &[String]) -> Result<()> {
         output,
     };
     let mut tried = Tried::new();
-    steps.loud("with the quick tests", || {
-        let files: Vec<&str> = wanted.iter().map(String::as_str).collect();
-        mutants.run(&files, &QUICK, false)?;
-        mutants.read(&mut tried)
-    })?;
+    for package in [&CORE, &PROTOCOL] {
+        let is_in = |file: &&str| file.starts_with(package.folder);
+        let files: Vec<&str> = wanted.iter().map(String::as_str).filter(is_in).collect();
+        if wanted.is_empty() || !files.is_empty() {
+            let name = format!("{}, with its quick tests", package.name);
+            steps.loud(&name, || {
+                mutants.run(package, &files, package.quick, false, &mut tried)
+            })?;
+        }
+    }
     for (name, test) in MODELLED {
-        let file = format!("{}{name}.rs", FOLDERS[0]);
-        let is_left = tried
-            .iter()
-            .any(|((changed, ..), ends)| *changed == file && ends.iter().any(|end| !is_seen(end)));
-        if is_left {
+        let file = format!("{}{name}.rs", CORE.folder);
+        let is_left = |((changed, ..), ends): (&Key, &Vec<String>)| {
+            *changed == file && ends.iter().any(|end| !is_seen(end))
+        };
+        if tried.iter().any(is_left) {
+            let tests = [&*format!("--test={test}")];
             steps.loud(&format!("what is left of {name}.rs, with {test}"), || {
-                mutants.run(&[&file], &[&format!("--test={test}")], true)?;
-                mutants.read(&mut tried)
+                mutants.run(&CORE, &[&file], &tests, true, &mut tried)
             })?;
         }
     }
@@ -131,45 +149,46 @@ struct Mutants<'a> {
 }
 
 impl Mutants<'_> {
-    /// Tries the changes of some files, or of all; only those that nothing has seen before if `again`.
-    fn run(&self, files: &[&str], tests: &[&str], again: bool) -> Result<()> {
+    /// Tries the changes of some of a package's files, or of all; only those that nothing has seen before
+    /// if `again`.
+    fn run(
+        &self,
+        package: &Package,
+        files: &[&str],
+        tests: &[&str],
+        again: bool,
+        tried: &mut Tried,
+    ) -> Result<()> {
+        let output = self.output.join(package.name);
         let mut command = Command::new(&self.tool);
         command
             .current_dir(self.layout.root())
-            .arg("mutants")
-            .arg("--output")
-            .arg(&self.output)
+            .args(["mutants", "-p", package.name, "--output"])
+            .arg(&output)
             // A hang is seen by its time; many times what the slowest model takes.
             .args(["--timeout=300", "--build-timeout=900", "--no-shuffle"])
             .args(["--colors=never", "--cargo-arg=--locked"])
             .args(tests.iter().map(|test| format!("--cargo-arg={test}")))
+            .args(files.iter().flat_map(|file| ["--file", file]))
             // No bytes of a failed test are to be left in the sources.
             .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true")
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .env("CARGO_PROFILE_RELEASE_LTO", "off");
-        for file in files {
-            command.args(["--file", file]);
-        }
         if again {
-            command.args(["--iterate", "--profile=release", "-p", PACKAGES[0]]);
-        } else {
-            let both = PACKAGES.join(",");
-            command.args(PACKAGES.iter().flat_map(|package| ["-p", package]));
-            command.args(["--test-package", &both]);
+            command.args(["--iterate", "--profile=release"]);
         }
+        fs::create_dir_all(&output)?;
         let status = command.status().context("cargo-mutants cannot be run")?;
         match status.code() {
-            Some(code) if HAS_TRIED.contains(&code) => Ok(()),
+            Some(code) if HAS_TRIED.contains(&code) => {}
             _ => bail!("cargo-mutants: {status}"),
         }
-    }
-
-    /// Adds what the last run found; it takes the place of what an earlier one said of the same file.
-    fn read(&self, tried: &mut Tried) -> Result<()> {
-        let file = self.output.join("mutants.out/outcomes.json");
+        let file = output.join("mutants.out/outcomes.json");
         let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let found = outcomes(self.layout.root(), &serde_json::from_str(&text)?)?;
-        merge(tried, found);
+        merge(
+            tried,
+            outcomes(self.layout.root(), &serde_json::from_str(&text)?)?,
+        );
         Ok(())
     }
 }
@@ -280,7 +299,9 @@ impl List {
     fn check(&self, root: &Path) -> Result<()> {
         let mut keys = BTreeSet::new();
         for it in &self.survivor {
-            let is_policy = FOLDERS.iter().any(|folder| it.file.starts_with(folder));
+            let is_policy = [CORE, PROTOCOL]
+                .iter()
+                .any(|package| it.file.starts_with(package.folder));
             ensure!(is_policy, "{} is not what is changed", it.file);
             let text = fs::read_to_string(root.join(&it.file)).with_context(|| it.file.clone())?;
             let has_line = text.lines().any(|line| line.trim() == it.line);
@@ -318,8 +339,8 @@ mod tests {
 
     /// What cargo-mutants leaves of two changes in two lines of a file.
     fn found(root: &Path, ends: [&str; 2]) -> Tried {
-        fs::create_dir_all(root.join(FOLDERS[0])).unwrap();
-        let file = format!("{}a.rs", FOLDERS[0]);
+        fs::create_dir_all(root.join(CORE.folder)).unwrap();
+        let file = format!("{}a.rs", CORE.folder);
         fs::write(root.join(&file), "    a < b\n    c && d\n").unwrap();
         let outcome = |line: u64, mutation: &str, end: &str| {
             json!({
@@ -341,7 +362,7 @@ mod tests {
 
     fn list(survivors: &[(&str, &str)]) -> List {
         let survivor = |(line, mutation): &(&str, &str)| Survivor {
-            file: format!("{}a.rs", FOLDERS[0]),
+            file: format!("{}a.rs", CORE.folder),
             line: (*line).to_owned(),
             mutation: (*mutation).to_owned(),
             why: "both say the same".to_owned(),
