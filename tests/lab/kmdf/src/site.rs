@@ -35,7 +35,8 @@ pub fn asked(is_there: bool) {
     let image = bind::image();
     let frames = callers()
         .into_iter()
-        .filter_map(|frame| image.contains(&frame).then(|| frame - image.start))
+        .filter(|frame| image.contains(frame))
+        .map(|frame| frame - image.start)
         .take(DEPTH)
         .collect();
     let mut sites = lock(&SITES);
