@@ -164,7 +164,9 @@ fn least_room(ioctl: Ioctl) -> usize {
 fn acquire_is_good(input: &[u8], certificates: &[u8], principal: &[u8]) -> bool {
     let [role, protocols, flags] = [16, 20, 24].map(|offset| word(input, offset));
     let role_is_good = match role {
-        1 => !certificates.is_empty() && principal.iter().all(u8::is_ascii_graphic),
+        1 => {
+            !certificates.is_empty() && principal.iter().all(u8::is_ascii_graphic) && flags & 1 == 0
+        }
         2 => principal.is_empty() && flags & 0x80 == 0,
         _ => false,
     };

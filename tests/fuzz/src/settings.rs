@@ -26,7 +26,7 @@ enum Value {
 }
 
 /// What must not be more than what: README's table, in words.
-const SHARES: [(&str, &str); 10] = [
+const SHARES: [(&str, &str); 11] = [
     ("SessionsPerHandle", "Sessions"),
     ("CredentialsPerHandle", "Credentials"),
     ("PendingRequestsPerHandle", "PendingRequests"),
@@ -36,6 +36,7 @@ const SHARES: [(&str, &str); 10] = [
     ("OrphansPerHandle", "LegsInsidePerHandle"),
     ("InputMiBPerHandle", "InputMiB"),
     ("LegsInsidePerHandle", "LegsInside"),
+    ("QuarantinedPerHandle", "Quarantined"),
     ("HandshakeTimeoutMs", "HandshakeTimeoutMostMs"),
 ];
 
