@@ -123,7 +123,7 @@ impl Pending {
         }
         // Only now: clean-up unmarks what it finds in the table.
         let added = handle.add_pending(pending.clone()).and_then(|number| {
-            pending.number.store(number, Ordering::Release);
+            let _none = pending.number.swap(number, Ordering::AcqRel);
             let deadline = gate
                 .watch
                 .request(due, pending.clone())

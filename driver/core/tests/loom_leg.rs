@@ -158,7 +158,9 @@ impl World {
         let pending = Arc::clone(world);
         let added = world.with(|own| own.add(|own| &mut own.pending, pending));
         if let Ok(number) = added {
-            world.number.store(number.get(), Ordering::Release);
+            // Not a store: the checker lets a swap elsewhere read what was there before one, and whoever comes
+            // later read that swap, as if the store had never been.
+            let _none = world.number.swap(number.get(), Ordering::AcqRel);
             return Some(operation);
         }
         // The clean-up was faster.
