@@ -41,8 +41,11 @@ impl Request {
 
     /// The caller's bytes. IRQL: up to DISPATCH_LEVEL.
     pub fn input(&self) -> &[u8] {
-        // SAFETY: the request is live, and `self` is borrowed until the slice is done with.
-        unsafe { input(self.0) }
+        // SAFETY: the request is live.
+        let (start, length) = unsafe { input(self.0) };
+        // SAFETY: METHOD_BUFFERED: a private, nonpaged copy, alive until completion, and `self` is
+        // borrowed until then: nobody writes to it.
+        unsafe { core::slice::from_raw_parts(start, length) }
     }
 
     /// The room for the reply: the same memory as [`Self::input`]. IRQL: up to DISPATCH_LEVEL.
@@ -247,16 +250,22 @@ unsafe fn output<'a>(request: WDFREQUEST) -> &'a mut [u8] {
 /// As for [`output`], and the request is a device control request.
 unsafe fn wipe(request: WDFREQUEST, reply: usize) {
     // SAFETY: this function's contract.
-    let came = unsafe { input(request) };
+    let (start, length) = unsafe { input(request) };
+    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion; nothing else refers to it (this
+    // function's contract).
+    let came = unsafe { core::slice::from_raw_parts_mut(start, length) };
     if let Some(rest) = came.get_mut(reply..) {
         rest.zeroize();
     }
 }
 
+/// Where what came lies, and how long it is. An input of no bytes has no buffer (KMDF reports
+/// STATUS_BUFFER_TOO_SMALL): then it is nowhere, and 0 bytes long.
+///
 /// # Safety
 ///
-/// As for [`output`].
-unsafe fn input<'a>(request: WDFREQUEST) -> &'a mut [u8] {
+/// The request is not completed.
+unsafe fn input(request: WDFREQUEST) -> (*mut u8, usize) {
     let mut start: *mut c_void = ptr::null_mut();
     let mut length = 0;
     // SAFETY: the request is live; both outputs are ours to write.
@@ -269,12 +278,10 @@ unsafe fn input<'a>(request: WDFREQUEST) -> &'a mut [u8] {
             &raw mut length
         ))
     });
-    // An input of no bytes has no buffer: KMDF reports STATUS_BUFFER_TOO_SMALL.
     if found.is_err() || start.is_null() {
-        return &mut [];
+        return (ptr::dangling_mut(), 0);
     }
-    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion (this function's contract).
-    unsafe { core::slice::from_raw_parts_mut(start.cast(), length) }
+    (start.cast(), length)
 }
 
 /// # Safety
