@@ -260,7 +260,7 @@ unsafe fn wipe(request: WDFREQUEST, reply: usize) {
 }
 
 /// Where what came lies, and how long it is. An input of no bytes has no buffer (KMDF reports
-/// STATUS_BUFFER_TOO_SMALL): then it is nowhere, and 0 bytes long.
+/// `STATUS_BUFFER_TOO_SMALL`): then it is nowhere, and 0 bytes long.
 ///
 /// # Safety
 ///
