@@ -2,6 +2,7 @@
 
 mod apt;
 mod build;
+mod corpus;
 mod demo;
 mod doctor;
 mod documents;
@@ -93,7 +94,12 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// Only these: folders of tests/fuzz/corpus, or `lab`.
+        #[arg(conflicts_with = "record")]
         targets: Vec<String>,
+        /// Instead, run the end-to-end tests and keep requests that they send, one of a kind, as
+        /// tests/fuzz/corpus/decode/sent-* (ten minutes).
+        #[arg(long, exclusive = true)]
+        record: bool,
     },
     /// Load the driver with everything at once, honest and hostile, and see it come back to what it had at
     /// first again and again (twenty minutes, unless told otherwise).
@@ -171,7 +177,11 @@ fn run(verb: &Verb) -> Result<()> {
             seconds,
             seed,
             targets,
+            record,
         } => {
+            if *record {
+                return corpus::record(&layout, &steps);
+            }
             let options = fuzz::Options {
                 seconds: *seconds,
                 seed: *seed,

@@ -4,7 +4,7 @@
 use crate::probe::{lab, probe, restart_with};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use std::{env, time::Instant};
+use std::{env, path::Path, time::Instant};
 use tlsgate_e2e::report;
 use tlsgate_lab_machine::Parameter;
 
@@ -40,6 +40,9 @@ fn random_requests_of_several_handles_break_nothing() -> Result<()> {
     let seconds = number("TLSGATE_FUZZ_SECONDS")?.unwrap_or(USUAL);
     let first = number("TLSGATE_FUZZ_SEED")?.unwrap_or(1);
     let lab = lab()?;
+    // What end-to-end tests have sent; see `cargo xtask fuzz --record`.
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/decode");
+    lab.machine().place_folder(&corpus)?;
     let (start, mut runs) = (Instant::now(), Vec::new());
     for seed in first.. {
         let left = seconds.saturating_sub(start.elapsed().as_secs());
@@ -52,6 +55,7 @@ fn random_requests_of_several_handles_break_nothing() -> Result<()> {
         )?;
         let (seed, span) = (seed.to_string(), left.min(SPAN).to_string());
         let mut arguments = vec!["fuzz", "--seed", &seed, "--seconds", &span];
+        arguments.extend(["--corpus", r"C:\lab\decode"]);
         let round = env::var(ROUND).ok();
         arguments.extend(round.iter().flat_map(|round| ["--round", round]));
         match probe(&lab, &arguments) {

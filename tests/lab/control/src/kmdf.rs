@@ -20,6 +20,10 @@ pub const FIRST_SWITCHES: &str = "wdfldr.switches.json";
 /// driver can be asked, or after.
 pub const EVENT_LOG: &str = "events.log";
 
+/// The folder in [`crate::FOLDER`] that gets requests as they came, if it is there when a driver is loaded: see
+/// `tests/lab/kmdf/src/recorder.rs`.
+pub const REQUESTS: &str = "requests";
+
 /// What a test may ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Question {

@@ -6,7 +6,7 @@ use crate::{
     handle::Handle,
     layout::{BindInfo, BindInfo2, DriverGlobals, NtStatus},
     object::lock,
-    patch, stack,
+    patch, recorder, stack,
     stop::{lab_failed, stop},
     table, unload, wdm, worker,
 };
@@ -95,6 +95,7 @@ fn bind(
     exception::watch();
     control::start();
     etw::begin();
+    recorder::begin();
     worker::set_count(control::switches().workers);
     patch::imports(driver.image());
 

@@ -46,6 +46,11 @@ impl Buffer {
         }
     }
 
+    /// The input, as long as nobody has written over it.
+    pub fn input(&self) -> &[u8] {
+        &self.block.bytes()[..self.input]
+    }
+
     /// Where the driver finds it.
     pub fn address(&self) -> usize {
         self.block.address()

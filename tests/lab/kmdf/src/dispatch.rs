@@ -87,6 +87,7 @@ fn device_control(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtSt
     }
     ARRIVED.fetch_add(1, Ordering::Relaxed);
     let request = request::create(device, &file, irp);
+    request.record();
     file::request_arrived(&file);
     let pending = irp.pend();
     cancel::watch(&request);

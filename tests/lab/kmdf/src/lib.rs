@@ -99,6 +99,8 @@ mod pool;
 #[cfg(windows)]
 mod queue;
 #[cfg(windows)]
+mod recorder;
+#[cfg(windows)]
 mod reference;
 #[cfg(windows)]
 mod registry;

@@ -11,7 +11,7 @@ use crate::{
     layout::{NtStatus, RequestParameters},
     life::{Broken, Life},
     object::{self, Body, Ref, lock},
-    queue, spinlock,
+    queue, recorder, spinlock,
     stop::stop,
     token,
     wdm::{self, Irp},
@@ -53,6 +53,14 @@ pub struct Request {
 
 impl Body for Request {
     const KIND: Kind = Kind::Request;
+}
+
+impl Request {
+    /// Lets the recorder have it, as it came.
+    pub fn record(&self) {
+        let room = u32::try_from(self.output).unwrap_or(u32::MAX);
+        recorder::keep(self.code, room, lock(&self.buffer).input());
+    }
 }
 
 static COMPLETED: AtomicU64 = AtomicU64::new(0);

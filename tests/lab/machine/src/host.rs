@@ -97,6 +97,7 @@ mod tests {
             machines: 2,
             modules: PathBuf::new(),
             package: PathBuf::new(),
+            requests: None,
         }
     }
 

@@ -11,6 +11,9 @@ const PREFIX: &str = "TLSGATE_LAB_PREFIX";
 /// The environment variable that says how many machines may be on at a time.
 const MACHINES: &str = "TLSGATE_LAB_MACHINES";
 
+/// The environment variable that names a folder for requests as they came to the driver, for a fuzzer's corpus.
+const REQUESTS: &str = "TLSGATE_LAB_REQUESTS";
+
 /// The folders that a machine is made from.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -23,6 +26,8 @@ pub struct Layout {
     pub modules: PathBuf,
     /// The release build under test: `tlsgate.sys`, `tlsgate.exe`.
     pub package: PathBuf,
+    /// Where the requests that come to the driver are kept as files, if they are to be.
+    pub requests: Option<PathBuf>,
 }
 
 impl Layout {
@@ -45,6 +50,7 @@ impl Layout {
                 .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
             modules: target.join("lab").join("modules"),
             package: target.join("package"),
+            requests: env::var_os(REQUESTS).map(PathBuf::from),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File},
+    os::unix,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -83,6 +84,7 @@ impl Machine {
         machine.make_prefix(progress)?;
         machine.place_modules()?;
         machine.remove_traces()?;
+        machine.link_requests()?;
         progress("booting the machine");
         machine.boot()?;
         Ok(machine)
@@ -157,6 +159,17 @@ impl Machine {
         files::remove(&self.stop_log())
     }
 
+    /// Where the KMDF stand-in leaves requests as they came: out of the machine, if anybody wants them.
+    fn link_requests(&self) -> Result<()> {
+        let link = self.layout.lab().join(kmdf::REQUESTS);
+        files::remove(&link)?;
+        match &self.layout.requests {
+            Some(folder) => unix::fs::symlink(folder, &link)
+                .with_context(|| format!("making {}", link.display())),
+            None => Ok(()),
+        }
+    }
+
     /// Runs a program to its end, for a minute at most.
     ///
     /// # Errors
@@ -221,6 +234,24 @@ impl Machine {
     pub fn place(&self, file: &Path) -> Result<()> {
         let name = file.file_name().context("a file without a name")?;
         files::place(file, &self.layout.lab().join(name)).map(drop)
+    }
+
+    /// Puts a folder's files into a folder of that name in `C:\lab`, which has no others then.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read or written.
+    pub fn place_folder(&self, folder: &Path) -> Result<()> {
+        let name = folder.file_name().context("a folder without a name")?;
+        let there = self.layout.lab().join(name);
+        if there.exists() {
+            fs::remove_dir_all(&there).with_context(|| format!("removing {}", there.display()))?;
+        }
+        for file in files::files(folder)? {
+            let name = file.file_name().context("a file without a name")?;
+            files::place(&file, &there.join(name))?;
+        }
+        Ok(())
     }
 
     /// Where `C:\lab` is on the host.

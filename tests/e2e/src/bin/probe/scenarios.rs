@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 use tlsgate::Thumbprint;
 
 /// How long a scenario may take.
@@ -91,6 +91,9 @@ enum Scenario {
         /// Only this round of the seed.
         #[arg(long)]
         round: Option<u64>,
+        /// A folder with requests of other tests: `tests/fuzz/corpus/decode`.
+        #[arg(long)]
+        corpus: PathBuf,
     },
     /// Ids that name nothing.
     Ids,
@@ -243,13 +246,15 @@ async fn scenario(arguments: Arguments) -> Result<()> {
             seed,
             seconds,
             round,
+            corpus,
         } => {
             let options = fuzz::Options {
                 seed,
                 duration: Duration::from_secs(seconds),
                 round,
             };
-            fuzz::all(&mut bench, options).await?;
+            let sent = fuzz::Sent::read(&corpus)?;
+            fuzz::all(&mut bench, options, &sent).await?;
         }
         Scenario::Ids => ids::all(&bench).await?,
         Scenario::States => states::all(&mut bench).await?,

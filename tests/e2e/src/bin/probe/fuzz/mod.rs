@@ -11,7 +11,10 @@ mod handle;
 mod machine;
 mod meaning;
 mod requests;
+mod sent;
 mod world;
+
+pub use sent::Sent;
 
 use crate::{
     bench::{Bench, within},
@@ -48,6 +51,8 @@ pub struct Tally {
     ioctls: BTreeMap<&'static str, u64>,
     /// Answers by NTSTATUS.
     answers: BTreeMap<String, u64>,
+    /// Of these: such as other tests have sent.
+    sent_again: u64,
     cancelled: u64,
     handles_closed: u64,
     /// Later legs after which a session is established.
@@ -66,7 +71,7 @@ pub struct Options {
 }
 
 /// Rounds until the time is over.
-pub async fn all(bench: &mut Bench, options: Options) -> Result<()> {
+pub async fn all(bench: &mut Bench, options: Options, sent: &[Sent]) -> Result<()> {
     let start = Instant::now();
     let mut tally = Tally {
         seed: options.seed,
@@ -80,7 +85,7 @@ pub async fn all(bench: &mut Bench, options: Options) -> Result<()> {
         if is_over {
             break;
         }
-        round(bench, options.seed, number, &mut tally)
+        round(bench, options.seed, number, sent, &mut tally)
             .await
             .with_context(|| format!("round {number} of seed {}", options.seed))?;
     }
@@ -97,9 +102,15 @@ pub async fn all(bench: &mut Bench, options: Options) -> Result<()> {
     Ok(())
 }
 
-async fn round(bench: &mut Bench, seed: u64, number: u64, tally: &mut Tally) -> Result<()> {
+async fn round(
+    bench: &mut Bench,
+    seed: u64,
+    number: u64,
+    sent: &[Sent],
+    tally: &mut Tally,
+) -> Result<()> {
     let random = Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ number);
-    let mut world = World::begin(bench, random, tally).await?;
+    let mut world = World::begin(bench, random, sent, tally).await?;
     let played = world.play().await;
     let trace = world.end();
     let ended = match played {

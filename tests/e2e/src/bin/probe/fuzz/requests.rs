@@ -27,15 +27,21 @@ pub struct Drawn {
 
 /// Draws a request for a handle.
 pub fn draw(world: &mut World<'_>, index: usize) -> Result<Drawn> {
-    let (request, link, is_true) = good(world, index)?;
-    let random = &mut world.random;
-    let mut drawn = Drawn {
-        code: request.ioctl.code(),
-        input: request.input,
-        room: request.room,
-        link,
-        is_true,
+    let mut drawn = if world.random.u8(..8) == 0 {
+        world.tally.sent_again += 1;
+        let sent = &world.sent[world.random.usize(..world.sent.len())];
+        sent.again(&world.handles[index], &mut world.random)
+    } else {
+        let (request, link, is_true) = good(world, index)?;
+        Drawn {
+            code: request.ioctl.code(),
+            input: request.input,
+            room: request.room,
+            link,
+            is_true,
+        }
     };
+    let random = &mut world.random;
     match random.u8(..20) {
         0 | 1 => {
             spoil(&mut drawn.input, random);

@@ -1,7 +1,7 @@
 //! A round: handles, what was made on them, and the requests that are on their way.
 
 use super::{
-    ALL_CREDENTIALS, ALL_SESSIONS, Tally,
+    ALL_CREDENTIALS, ALL_SESSIONS, Sent, Tally,
     answers::{self, Known},
     handle::{Handle, Link, Session},
     machine::{self, Weather},
@@ -57,7 +57,9 @@ struct Flying {
 pub struct World<'a> {
     pub bench: &'a mut Bench,
     pub random: Rng,
-    tally: &'a mut Tally,
+    /// What other tests have sent.
+    pub sent: &'a [Sent],
+    pub tally: &'a mut Tally,
     weather: Weather,
     pub handles: Vec<Handle>,
     /// Session and credential ids of all handles.
@@ -71,12 +73,18 @@ pub struct World<'a> {
 
 impl<'a> World<'a> {
     /// Opens the handles and sets the stand-ins.
-    pub async fn begin(bench: &'a mut Bench, random: Rng, tally: &'a mut Tally) -> Result<Self> {
+    pub async fn begin(
+        bench: &'a mut Bench,
+        random: Rng,
+        sent: &'a [Sent],
+        tally: &'a mut Tally,
+    ) -> Result<Self> {
         machine::usual(bench)?;
         let weather = Weather::default();
         let mut world = Self {
             bench,
             random,
+            sent,
             tally,
             weather,
             handles: Vec::new(),
