@@ -48,6 +48,8 @@ pub fn record(layout: &Layout, steps: &Steps) -> Result<()> {
             let mut cargo = host_cargo(layout.root(), "test");
             cargo
                 .args(["--locked", "-p", "tlsgate-e2e", "--test", program])
+                // Not what is drawn.
+                .args(["--", "--skip", "fuzz::"])
                 .env(REQUESTS, &folder)
                 .env("RUST_TEST_THREADS", "1");
             process::run(&mut cargo, step)

@@ -8,12 +8,16 @@ use std::{
 };
 use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_READWRITE, VirtualAlloc};
 
-/// Where it starts: as numbers, bytes that look so are no coincidence.
-const START: usize = 0x5A5A_0000_0000;
+/// Where it starts.
+const START: usize = 0x5A5A_8000_0000;
 /// Address space for it.
-const SIZE: usize = 16 << 30;
+const SIZE: usize = 2 << 30;
 /// How much is committed at a time.
 const STEP: usize = 1 << 20;
+
+/// Two counts side by side can have any upper half that an address has here; the lower half of each address is
+/// larger than any count.
+const _: () = assert!(START & (u32::MAX as usize) >= SIZE && SIZE == 1 << 31);
 
 /// Bytes of a unit.
 const UNIT: usize = size_of::<u128>();

@@ -3,7 +3,7 @@
 use crate::{
     callback, cancel, device,
     device::Device,
-    file,
+    file, former,
     irql::PASSIVE,
     layout::NtStatus,
     object::Ref,
@@ -90,6 +90,7 @@ fn device_control(device: &Ref<Device>, irp: Irp, stack: &StackLocation) -> NtSt
     request.record();
     file::request_arrived(&file);
     let pending = irp.pend();
+    former::keep(irp);
     cancel::watch(&request);
     worker::submit(move || {
         if file::wait_until_open(&file) {

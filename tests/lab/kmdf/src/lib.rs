@@ -24,6 +24,8 @@ mod blocks;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod event;
+#[cfg(windows)]
+mod former;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod guard;

@@ -4,7 +4,7 @@
 use crate::{
     bind, buffer, callback, control, device_init,
     driver::{self, Driver},
-    etw, file,
+    etw, file, former,
     handle::Kind,
     irql::PASSIVE,
     memory,
@@ -221,6 +221,7 @@ fn after_deletion() {
             "still referenced at unload (kind, references): {left:?}"
         );
     }
+    former::let_go();
     buffer::check_all();
     etw::check_at_unload();
     sspi::check_at_unload();

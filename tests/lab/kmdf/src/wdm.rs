@@ -6,7 +6,10 @@ use crate::{
     layout::NtStatus,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
-use windows_sys::Win32::Foundation::STATUS_PENDING;
+use windows_sys::Win32::{
+    Foundation::STATUS_PENDING,
+    System::Memory::{GetProcessHeap, HeapFree},
+};
 
 /// `IRP_MJ_CREATE`
 pub const CREATE: u8 = 0;
@@ -109,6 +112,25 @@ const _: () = {
 
 /// `DRIVER_DISPATCH`
 pub type Dispatch = extern "system" fn(Device, Irp) -> NtStatus;
+
+/// `PIO_COMPLETION_ROUTINE`
+#[derive(Clone, Copy)]
+pub struct Completion(extern "system" fn(usize, Irp, usize) -> NtStatus);
+
+impl Completion {
+    /// That of an IRP's stack location.
+    pub fn at(address: usize) -> Self {
+        // SAFETY: taken out of an IRP of Wine's, where it stands for Wine to call it with this signature.
+        Self(unsafe {
+            std::mem::transmute::<usize, extern "system" fn(usize, Irp, usize) -> NtStatus>(address)
+        })
+    }
+
+    /// Calls it.
+    pub fn call(self, device: usize, irp: Irp, context: usize) -> NtStatus {
+        (self.0)(device, irp, context)
+    }
+}
 
 /// `PDRIVER_OBJECT`
 #[derive(Clone, Copy)]
@@ -273,6 +295,34 @@ impl Irp {
         let level = self.field::<u8>(irp::CANCEL_IRQL).get().unwrap_or_default();
         // SAFETY: called once by the cancel routine, as it must.
         unsafe { IoReleaseCancelSpinLock(level) };
+    }
+
+    /// Puts another completion routine in the place of that of whoever sent the IRP, and gives the old one.
+    pub fn exchange_completion(self, routine: usize) -> usize {
+        let stack = self
+            .field::<usize>(irp::STACK_LOCATION)
+            .get()
+            .unwrap_or_default();
+        let place = Out::<usize>::at(stack + std::mem::offset_of!(StackLocation, completion));
+        let before = place.get().unwrap_or_default();
+        place.set(routine);
+        before
+    }
+
+    /// Frees `AssociatedIrp.SystemBuffer`, which Wine takes from the process heap and frees with the IRP.
+    pub fn free_system_buffer(self) {
+        let buffer = self.system_buffer();
+        self.field(irp::SYSTEM_BUFFER).set(0_usize);
+        // SAFETY: no arguments, no conditions.
+        let heap = unsafe { GetProcessHeap() };
+        // SAFETY: allocated there by Wine, which finds none any more; NULL is borne.
+        unsafe { HeapFree(heap, 0, buffer as *const _) };
+    }
+
+    /// Goes on with a completion whose last routine has kept the IRP: Wine frees it.
+    pub fn complete_again(self) {
+        // SAFETY: the completion routine had it from Wine, and forgets it.
+        unsafe { IofCompleteRequest(self.0, 0) };
     }
 
     /// `IoCompleteRequest`: from here on the IRP is gone.

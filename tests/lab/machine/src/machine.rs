@@ -13,9 +13,8 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use std::{
     fs::{self, File},
-    os::unix,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{self, Stdio},
     time::Duration,
 };
 use tlsgate_lab_control::{Remote, kmdf};
@@ -84,7 +83,7 @@ impl Machine {
         machine.make_prefix(progress)?;
         machine.place_modules()?;
         machine.remove_traces()?;
-        machine.link_requests()?;
+        machine.make_room_for_requests()?;
         progress("booting the machine");
         machine.boot()?;
         Ok(machine)
@@ -159,15 +158,31 @@ impl Machine {
         files::remove(&self.stop_log())
     }
 
-    /// Where the KMDF stand-in leaves requests as they came: out of the machine, if anybody wants them.
-    fn link_requests(&self) -> Result<()> {
-        let link = self.layout.lab().join(kmdf::REQUESTS);
-        files::remove(&link)?;
-        match &self.layout.requests {
-            Some(folder) => unix::fs::symlink(folder, &link)
-                .with_context(|| format!("making {}", link.display())),
-            None => Ok(()),
+    /// A folder for the KMDF stand-in to leave requests in, if anybody wants them.
+    fn make_room_for_requests(&self) -> Result<()> {
+        let folder = self.layout.lab().join(kmdf::REQUESTS);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| format!("{}", folder.display()))?;
         }
+        if self.layout.requests.is_some() {
+            fs::create_dir(&folder).with_context(|| format!("{}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Brings what it has left in there to who wants it.
+    fn take_requests(&self) -> Result<()> {
+        let folder = self.layout.lab().join(kmdf::REQUESTS);
+        let Some(wanted) = self.layout.requests.as_ref().filter(|_| folder.exists()) else {
+            return Ok(());
+        };
+        for file in files::files(&folder)? {
+            let name = file.file_name().context("a file without a name")?;
+            // Beside those of other machines, and of this one before it was restarted.
+            let name = format!("{}-{}", process::id(), name.to_string_lossy());
+            files::place(&file, &wanted.join(name))?;
+        }
+        Ok(())
     }
 
     /// Runs a program to its end, for a minute at most.
@@ -364,7 +379,7 @@ impl Machine {
             &self.log(),
         )?
         .success()?;
-        Ok(())
+        self.take_requests()
     }
 
     fn log(&self) -> PathBuf {
