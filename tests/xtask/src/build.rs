@@ -182,6 +182,11 @@ fn ksecdd_with_optional_export(layout: &Layout, tools: &Tools, step: &Step) -> R
     )
 }
 
+/// TODO bench
+pub fn bench_modules(_layout: &Layout, _tools: &Tools, _step: &Step) -> Result<()> {
+    anyhow::bail!("not merged yet")
+}
+
 /// Builds the program that the end-to-end tests run on the machine under test.
 fn probe(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
     let mut cargo = windows_cargo(layout, tools, "build");

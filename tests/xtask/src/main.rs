@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up what is missing, builds, checks and tests TlsGate on Linux.
 
 mod apt;
+mod bench;
 mod build;
 mod demo;
 mod doctor;
@@ -113,6 +114,9 @@ enum Verb {
     /// Let everything go wrong, one thing at a time: allocations, ksecdd's calls, callers, start and stop. A
     /// sample takes two minutes, everything hours.
     Faults(faults::Order),
+    /// Measure the driver's speed and size, and hold the figures against their bounds (fifteen minutes; four with
+    /// --quick).
+    Bench(bench::Order),
     /// Break every rule of the lab and see each caught (two minutes).
     Rules,
     /// Compare a program's throughput with and without a flood of another's beside it (four minutes).
@@ -182,6 +186,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,
+        Verb::Bench(order) => bench::run(&layout, &steps, order)?,
         Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
         Verb::Isolation => isolation::run(&layout, &steps)?,
         Verb::Suites => suites::run(&layout, &steps)?,

@@ -86,7 +86,10 @@ pub struct Pending {
 }
 
 /// What the wheel holds: it keeps alive what the watch would look at.
-#[expect(dead_code, reason = "nothing here takes so long that the watch looks at it")]
+#[expect(
+    dead_code,
+    reason = "nothing here takes so long that the watch looks at it"
+)]
 pub enum Watched {
     Request(Rc<Pending>),
     Call(Rc<Session>, Call, Rc<Pending>),
