@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{layout::Layout, process};
+use crate::{layout::Layout, process, step::Step};
 
 /// Names to a run the file that it leaves its result in: see `tlsgate_e2e::report`.
 const VARIABLE: &str = "TLSGATE_REPORT";
@@ -129,6 +129,22 @@ pub fn given(layout: &Layout, name: &str, run: &mut Command) -> Result<(Value, R
     let awaited = Awaited::prepare(layout, name)?;
     awaited.wanted_of(run);
     awaited.read(process::run_loud(run))
+}
+
+/// The same, with the run's lines as the progress of a step.
+///
+/// # Errors
+///
+/// The run has given no result.
+pub fn given_in(
+    layout: &Layout,
+    name: &str,
+    run: &mut Command,
+    step: &Step,
+) -> Result<(Value, Result<()>)> {
+    let awaited = Awaited::prepare(layout, name)?;
+    awaited.wanted_of(run);
+    awaited.read(process::run(run, step))
 }
 
 fn file(layout: &Layout, name: &str) -> Result<PathBuf> {

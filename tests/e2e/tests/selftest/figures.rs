@@ -28,7 +28,7 @@ fn figures_of_the_program() -> Result<()> {
     let seconds = env::var(SECONDS).unwrap_or_else(|_| "2".to_owned());
     let (mut rows, mut full) = (Vec::new(), 0.0);
     for (name, options) in FORMS {
-        println!("           tlsgate bench, {name}");
+        println!("tlsgate bench: {name}");
         let fixed = ["bench", EXPORTABLE, "--compare", "--json", "--seconds"];
         let output = run(&lab, &[&fixed, &[&*seconds], options].concat())?.success()?;
         let result: Value = serde_json::from_str(&output.stdout).context(output.stdout)?;

@@ -18,12 +18,12 @@ const SECONDS: &str = "TLSGATE_BENCH_SECONDS";
 ///
 /// A run failed.
 pub fn measure(layout: &Layout, steps: &Steps, quick: bool) -> Result<Results> {
-    steps.loud("end to end in the lab", || {
+    steps.step("measure end to end in the lab", |step| {
         let mut run = host_cargo(layout.root(), "test");
         run.args(["--locked", "-p", "tlsgate-e2e", "--test", "selftest", "--"])
             .args(["figures", "--ignored", "--nocapture"])
             .env(SECONDS, if quick { "2" } else { "12" });
-        let (body, ended) = report::given(layout, "bench-end-to-end", &mut run)?;
+        let (body, ended) = report::given_in(layout, "bench-end-to-end", &mut run, step)?;
         ended?;
         serde_json::from_value(body).context("its results")
     })

@@ -11,40 +11,44 @@ use crate::{
     test::host_cargo,
 };
 
-/// What `tests/e2e/tests/bench` reads.
-const QUICK: &str = "TLSGATE_BENCH_QUICK";
+/// What `tests/e2e/tests/bench` reads: names with commas in between, or `all`; and `Effort` of `tests/bench`.
 const SCENARIOS: &str = "TLSGATE_BENCH_SCENARIOS";
+const EFFORT: &str = "TLSGATE_BENCH_EFFORT";
 
-/// Runs the scenarios with these names, or all.
+/// The effort of a short run: fewer and shorter rounds, and fewer sessions.
+const QUICK: &str =
+    r#"{"rounds": 5, "turn": {"secs": 0, "nanos": 200000000}, "sessions": 20000, "seed": 1}"#;
+
+/// Runs the scenarios with these names, or all. Gives what was measured, and whether that is all.
 ///
 /// # Errors
 ///
-/// A build or the run failed.
+/// A build failed, or nothing was measured.
 pub fn measure(
     layout: &Layout,
     tools: &Tools,
     steps: &Steps,
     quick: bool,
     scenarios: &[&str],
-) -> Result<Results> {
-    steps.step("build the stand-ins without their costly checks", |step| {
-        build::bench_modules(layout, tools, step)
-    })?;
-    steps.loud("in the driver's process", || {
+) -> Result<(Results, Result<()>)> {
+    build::bench_stand_ins(layout, tools, steps)?;
+    steps.step("measure in the driver's process", |step| {
+        let wanted = if scenarios.is_empty() {
+            "all".to_owned()
+        } else {
+            scenarios.join(",")
+        };
         let mut run = host_cargo(layout.root(), "test");
         run.args(["--locked", "-p", "tlsgate-e2e", "--test", "bench"])
-            .args(["--", "--nocapture"]);
+            .args(["--", "--nocapture"])
+            .env(SCENARIOS, wanted);
         if quick {
-            run.env(QUICK, "1");
+            run.env(EFFORT, QUICK);
         }
-        if !scenarios.is_empty() {
-            run.env(SCENARIOS, scenarios.join(" "));
-        }
-        let (body, ended) = report::given(layout, "bench-in-process", &mut run)?;
-        ended?;
+        let (body, ended) = report::given_in(layout, "bench-in-process", &mut run, step)?;
         let mut results: Results = serde_json::from_value(body).context("its results")?;
         results.notes.insert(0, METHOD.to_owned());
-        Ok(results)
+        Ok((results, ended))
     })
 }
 

@@ -30,7 +30,7 @@ pub use instructions::check as check_instructions;
 /// What is to be measured.
 #[derive(Debug, clap::Args)]
 pub struct Order {
-    /// A short run: the same figures, less sure.
+    /// A short run: less sure, and with fewer sessions.
     #[arg(long)]
     quick: bool,
     /// Take the instructions that are counted as those that later runs are held against:
@@ -81,6 +81,7 @@ const PARTS: [&str; 2] = [instructions::NAME, end_to_end::NAME];
 pub fn run(layout: &Layout, steps: &Steps, order: &Order) -> Result<()> {
     let tools = Tools::ready(layout, steps)?;
     let mut all = Results::default();
+    let mut ended = Ok(());
     if order.wants(instructions::NAME) {
         all.extend(steps.step("count instructions", |step| {
             instructions::measure(layout, step, order)
@@ -92,13 +93,9 @@ pub fn run(layout: &Layout, steps: &Steps, order: &Order) -> Result<()> {
         build::all(layout, &tools, steps)?;
     }
     if in_process {
-        all.extend(in_process::measure(
-            layout,
-            &tools,
-            steps,
-            order.quick,
-            &scenarios,
-        )?);
+        let results;
+        (results, ended) = in_process::measure(layout, &tools, steps, order.quick, &scenarios)?;
+        all.extend(results);
     }
     if order.wants(end_to_end::NAME) {
         all.extend(end_to_end::measure(layout, steps, order.quick)?);
@@ -106,6 +103,8 @@ pub fn run(layout: &Layout, steps: &Steps, order: &Order) -> Result<()> {
     steps.step("write the report", |_| write(layout, order, &all))?;
     print!("{}", table::of(&all.rows));
     println!("target/reports/bench.json, target/reports/bench.html");
+    // What is missing is told after what there is.
+    ended?;
     judge(&all.rows)
 }
 
