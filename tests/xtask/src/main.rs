@@ -64,6 +64,9 @@ enum Verb {
         /// Build the driver alone.
         #[arg(long)]
         driver_only: bool,
+        /// Build the stand-ins that measure the driver as well; a minute the first time.
+        #[arg(long, conflicts_with = "driver_only")]
+        bench: bool,
     },
     /// Build all, check the driver, and make the zip with a test-signed driver for a Windows VM.
     Package,
@@ -148,12 +151,15 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Setup { libraries } => {
             setup::ensure(&layout, &steps, *libraries)?;
         }
-        Verb::Build { driver_only } => {
+        Verb::Build { driver_only, bench } => {
             let tools = Tools::ready(&layout, &steps)?;
             if *driver_only {
                 build::driver(&layout, &tools, &steps)?;
             } else {
                 build::all(&layout, &tools, &steps)?;
+            }
+            if *bench {
+                build::bench_stand_ins(&layout, &tools, &steps)?;
             }
         }
         Verb::Package => {

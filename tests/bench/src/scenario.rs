@@ -1,0 +1,55 @@
+//! The scenarios by name.
+
+use crate::{Gate, Results, Site};
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How much is done for a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effort {
+    /// Rounds of a comparison; in each, either side has its turn.
+    pub rounds: usize,
+    /// How long a turn lasts.
+    pub turn: Duration,
+    /// Most sessions that are open at once.
+    pub sessions: usize,
+    /// Of what is random.
+    pub seed: u64,
+}
+
+impl Default for Effort {
+    fn default() -> Self {
+        Self {
+            rounds: 11,
+            turn: Duration::from_millis(500),
+            sessions: 100_000,
+            seed: 1,
+        }
+    }
+}
+
+/// A scenario.
+pub struct Scenario {
+    /// What it is asked for by.
+    pub name: &'static str,
+    /// What it finds out.
+    pub about: &'static str,
+    /// Does it.
+    pub run: fn(&dyn Gate, &Site, Effort) -> Result<Results>,
+}
+
+/// Every scenario, in the report's order.
+pub const SCENARIOS: &[Scenario] = &[];
+
+/// Runs one scenario.
+///
+/// # Errors
+///
+/// There is none of this name, or something went wrong that must not.
+pub fn run(gate: &dyn Gate, site: &Site, name: &str, effort: Effort) -> Result<Results> {
+    let Some(scenario) = SCENARIOS.iter().find(|scenario| scenario.name == name) else {
+        bail!("no scenario {name:?}");
+    };
+    (scenario.run)(gate, site, effort)
+}
