@@ -28,6 +28,10 @@ pub trait Gate: Sync {
         done: Done,
     );
 
+    /// Whether time is entered into [`Usage::driver`] and [`Usage::imported`] from now on; at first it is not.
+    /// Reading the clock slows each call of the driver's down: throughput is measured without.
+    fn clock(&self, runs: bool);
+
     /// What the stand-ins have counted so far.
     fn usage(&self) -> Usage;
 
