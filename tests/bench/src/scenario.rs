@@ -40,7 +40,43 @@ pub struct Scenario {
 }
 
 /// Every scenario, in the report's order.
-pub const SCENARIOS: &[Scenario] = &[];
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "handshakes",
+        about: "handshakes a second, against rustls called directly",
+        run: crate::handshakes::run,
+    },
+    Scenario {
+        name: "cost",
+        about: "the driver's time and allocations over a handshake",
+        run: crate::cost::run,
+    },
+    Scenario {
+        name: "records",
+        about: "SEAL and UNSEAL, against rustls called directly",
+        run: crate::records::run,
+    },
+    Scenario {
+        name: "memory",
+        about: "memory of a leg in flight and of an idle session",
+        run: crate::memory::run,
+    },
+    Scenario {
+        name: "crowd",
+        about: "cost of a leg among few and many open sessions",
+        run: crate::crowd::run,
+    },
+    Scenario {
+        name: "load",
+        about: "a slow engine: up to 10,000 legs in flight, against parked threads",
+        run: crate::load::run,
+    },
+    Scenario {
+        name: "flood",
+        about: "a slow engine: a good client's legs, with and without a flood of half-open handshakes",
+        run: crate::flood::run,
+    },
+];
 
 /// Runs one scenario.
 ///
