@@ -30,7 +30,7 @@ fn figures_of_the_program() -> Result<()> {
     for (name, options) in FORMS {
         println!("tlsgate bench: {name}");
         let fixed = ["bench", EXPORTABLE, "--compare", "--json", "--seconds"];
-        let output = run(&lab, &[&fixed, &[&*seconds], options].concat())?.success()?;
+        let output = run(&lab, &[&fixed[..], &[&*seconds], options].concat())?.success()?;
         let result: Value = serde_json::from_str(&output.stdout).context(output.stdout)?;
         let figures = Figures {
             form: name,
@@ -70,7 +70,7 @@ impl Figures<'_> {
         let spread = self.number("/ratio/handshakes_per_second_spread")?;
         let share = self.number("/empty_ioctls/share_of_a_handshake")?;
         let latency = |which| self.number(&format!("/servers/0/latency_microseconds/{which}"));
-        let row = |what, value, unit| self.row(what, value, unit, None);
+        let row = |what: &str, value, unit: &str| self.row(what, value, unit, None);
         let mut rows = vec![
             row("TlsGate", ours, "handshakes/s"),
             row("rustls in user mode", theirs, "handshakes/s"),
