@@ -26,7 +26,7 @@ use std::{
 /// What the good client offers, of what the engine can do.
 const OFFERED: f64 = 0.3;
 
-/// First legs that the flood has in flight.
+/// First legs that the flood has in flight, if so many sessions may be open.
 const FLOOD: usize = 1000;
 
 /// A turn of this scenario, in the effort's turns: enough for a percentile.
@@ -44,11 +44,11 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     let good = Good::new(gate, site, effort)?;
     let (with, without) = (Mutex::new(Latency::new()?), Mutex::new(Latency::new()?));
     let flooding = Mutex::new(Vec::new());
-    let length = effort.turn * TURNS;
+    let (length, legs) = (effort.turn * TURNS, FLOOD.min(effort.sessions));
     let found = versus(
         (effort.rounds / FEWER).max(1),
         || {
-            let (latency, rate) = flooded(gate, site, || good.offer(length, &with))?;
+            let (latency, rate) = flooded(gate, site, legs, || good.offer(length, &with))?;
             let mut rates = flooding.lock().unwrap_or_else(PoisonError::into_inner);
             rates.push(rate);
             Ok(latency)
@@ -111,7 +111,7 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
         rows,
         plots: vec![plot],
         notes: vec![format!(
-            "The flood: {FLOOD} first legs in flight on a handle of its own, each with a session that nobody \
+            "The flood: {legs} first legs in flight on a handle of its own, each with a session that nobody \
              goes on with; another follows each that comes back. The good client begins handshakes at random \
              (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
              of {} calls at a time and {:?} each can do. Latency is of {} legs under the flood and {} without.",
@@ -213,7 +213,12 @@ impl<'a> Good<'a> {
 }
 
 /// Does something under a flood; what it gives, and the flood's legs a second.
-fn flooded<T>(gate: &dyn Gate, site: &Site, work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+fn flooded<T>(
+    gate: &dyn Gate,
+    site: &Site,
+    legs: usize,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, f64)> {
     gate.engine(Engine::Inline)?;
     let service = Service::new(gate, site, FULL)?;
     let hello = Clients::new(site, FULL)?.hello()?;
@@ -225,7 +230,7 @@ fn flooded<T>(gate: &dyn Gate, site: &Site, work: impl FnOnce() -> Result<T>) ->
     let served = AtomicU64::new(0);
     let begin = Instant::now();
     let result = thread::scope(|scope| {
-        let flood = scope.spawn(|| flood(&service, &hello, &over, &served));
+        let flood = scope.spawn(|| flood(&service, &hello, legs, &over, &served));
         let result = work();
         let (count, seconds) = (served.load(Relaxed), begin.elapsed().as_secs_f64());
         over.store(true, Relaxed);
@@ -239,7 +244,13 @@ fn flooded<T>(gate: &dyn Gate, site: &Site, work: impl FnOnce() -> Result<T>) ->
     result
 }
 
-fn flood(service: &Service, hello: &[u8], over: &AtomicBool, served: &AtomicU64) -> Result<()> {
+fn flood(
+    service: &Service,
+    hello: &[u8],
+    legs: usize,
+    over: &AtomicBool,
+    served: &AtomicU64,
+) -> Result<()> {
     let (sender, completions) = channel();
     let leg = |mut buffer: Vec<u8>| {
         let frame = wire::accept(&mut buffer, service.new_session(), hello);
@@ -250,10 +261,10 @@ fn flood(service: &Service, hello: &[u8], over: &AtomicBool, served: &AtomicU64)
         };
         service.issue(frame, buffer, Box::new(done));
     };
-    for _ in 0..FLOOD {
+    for _ in 0..legs {
         leg(Vec::new());
     }
-    let mut busy = FLOOD;
+    let mut busy = legs;
     while busy > 0 {
         let completion: crate::Completion = completions
             .recv_timeout(PATIENCE)
