@@ -20,7 +20,7 @@ use tlsgate_protocol::{
 };
 use zerocopy::IntoBytes;
 
-/// Bytes of a client's first flight: a ClientHello of usual length.
+/// Bytes of a client's first flight: a `ClientHello` of usual length.
 const FIRST_FLIGHT: usize = 517;
 /// Bytes of a client's last flight in TLS 1.3: Finished under SHA-256, encrypted.
 const LAST_FLIGHT: usize = 58;
@@ -94,7 +94,7 @@ fn run(world: &World, request: &[u8], result: &CallResult) -> LegReply {
     let reply = Cell::new(None);
     world
         .gate
-        .serve(|operation| reply.set(Some(step(world, operation, input, result))));
+        .serve(|mut operation| reply.set(Some(step(world, &mut operation, input, result))));
     reply.into_inner().expect("the leg has ended")
 }
 
@@ -189,12 +189,7 @@ fn submit(world: &World, session: Rc<Session>, id: SessionId, charge: usize) {
 }
 
 /// An issuer's step, and the callback after it.
-fn step(
-    world: &World,
-    mut operation: Box<Operation>,
-    input: &[u8],
-    result: &CallResult,
-) -> LegReply {
+fn step(world: &World, operation: &mut Operation, input: &[u8], result: &CallResult) -> LegReply {
     let gate = &world.gate;
     operation.admitted = true;
     let party = Party {
@@ -219,38 +214,28 @@ fn step(
     let Step::Reply(outcome) = operation.progress.after(input, black_box(result)) else {
         unreachable!("the leg ends with this call");
     };
-    deliver(world, *operation, &outcome)
+    deliver(world, operation, &outcome)
 }
 
 /// The end of a leg.
-fn deliver(world: &World, operation: Operation, outcome: &Outcome) -> LegReply {
-    let Operation {
-        lane,
-        admitted,
-        pending,
-        session,
-        id,
-        charge,
-        ..
-    } = operation;
+fn deliver(world: &World, operation: &Operation, outcome: &Outcome) -> LegReply {
     let (gate, handle) = (&world.gate, &world.handle);
     if outcome.becomes == Some(Phase::Established) {
-        assert!(session.state.establish());
+        assert!(operation.session.state.establish());
     }
-    let phase = session.state.phase();
-    assert!(!session.usage.release(Use::Leg));
+    let phase = operation.session.state.phase();
+    assert!(!operation.session.usage.release(Use::Leg));
     let party = Party {
         world,
-        pending: &pending,
+        pending: &operation.pending,
     };
     let mut reply = None;
-    party.conclude(|| reply = Some(encoded(id, phase, outcome)));
+    party.conclude(|| reply = Some(encoded(operation.id, phase, outcome)));
     gate.pending.give_back(1);
     handle.places.give_back(1);
-    gate.bytes.give_back(charge);
-    handle.bytes.give_back(charge);
-    drop((session, pending));
-    Issuing::forget(gate, lane, admitted);
+    gate.bytes.give_back(operation.charge);
+    handle.bytes.give_back(operation.charge);
+    gate.forget(operation.lane, operation.admitted);
     let _others = gate.alive.release();
     reply.expect("nobody gave the request up")
 }

@@ -24,7 +24,7 @@ const REQUESTS: [&str; 4] = ["first leg", "further leg", "SEAL, 16 KiB", "UNSEAL
 
 fn main() -> Result<()> {
     let Some(name) = std::env::args().nth(1) else {
-        REQUESTS.iter().for_each(|name| println!("{name}"));
+        println!("{}", REQUESTS.join("\n"));
         return Ok(());
     };
     let world = World::new();

@@ -39,9 +39,9 @@ fn page(commit: &str, command: &str, all: &Results, changes: &[Change]) -> Resul
     page += "</table>\n";
     for curves in &all.plots {
         let (title, svg) = (escaped(&curves.title), plot::svg(curves)?);
-        write!(
+        writeln!(
             page,
-            "<figure><figcaption>{title}</figcaption>{svg}</figure>\n"
+            "<figure><figcaption>{title}</figcaption>{svg}</figure>"
         )?;
     }
     page += "<h2>Changes, before and after</h2>\n";
@@ -49,12 +49,14 @@ fn page(commit: &str, command: &str, all: &Results, changes: &[Change]) -> Resul
         page += "<p>None is written down in tests/bench/changes.toml.</p>\n";
     } else {
         page += "<table><tr><th>change<th>figure<th>before<th>after<th>after / before</tr>\n";
-        changes.iter().for_each(|it| page += &change(it));
+        for it in changes {
+            page += &change(it);
+        }
         page += "</table>\n";
     }
     page += "<h2>Method and notes</h2>\n<ul>\n";
     for note in &all.notes {
-        write!(page, "<li>{}</li>\n", escaped(note))?;
+        writeln!(page, "<li>{}</li>", escaped(note))?;
     }
     page += "</ul>\n</html>\n";
     Ok(page)

@@ -6,22 +6,19 @@ use super::results::{Bound, Row};
 pub fn of(rows: &[Row]) -> String {
     let width = rows.iter().map(|row| row.name.chars().count()).max();
     let width = width.unwrap_or(0);
-    rows.iter()
-        .map(|row| {
-            let holds = match row.holds() {
-                Some(true) => "holds",
-                Some(false) => "DOES NOT HOLD",
-                None => "",
-            };
-            let text = format!(
-                "{:<width$}  {:>24}  {:<22}  {holds}",
-                row.name,
-                value(row),
-                bound(row)
-            );
-            format!("{}\n", text.trim_end())
-        })
-        .collect()
+    let mut text = String::new();
+    for row in rows {
+        let holds = match row.holds() {
+            Some(true) => "holds",
+            Some(false) => "DOES NOT HOLD",
+            None => "",
+        };
+        let (value, bound) = (value(row), bound(row));
+        let line = format!("{:<width$}  {value:>24}  {bound:<22}  {holds}", row.name);
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
 }
 
 /// One figure and what it must keep to.
