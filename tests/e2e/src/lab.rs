@@ -62,6 +62,16 @@ impl Lab {
         Self::on(machine, progress)
     }
 
+    /// The same, alone, with the stand-ins that measure the driver and leave costly checks out.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::start`].
+    pub fn start_measuring(progress: &mut dyn FnMut(&str)) -> Result<Self> {
+        let machine = Machine::power_on_alone(&Layout::for_measuring(), progress)?;
+        Self::on(machine, progress)
+    }
+
     fn on(machine: Machine, progress: &mut dyn FnMut(&str)) -> Result<Self> {
         progress("looking for the test certificate");
         let thumbprint = if let Some(thumbprint) = existing_certificate(&machine)? {

@@ -182,6 +182,35 @@ fn ksecdd_with_optional_export(layout: &Layout, tools: &Tools, step: &Step) -> R
     )
 }
 
+/// Builds the stand-ins that measure the driver in its own process, and leave costly checks out: `bench` of
+/// `tests/lab/kmdf` and `tests/lab/ksecdd`. In folders of their own, beside those that check.
+pub fn bench_stand_ins(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
+    steps.step("build the stand-ins that measure", |step| {
+        let folder = layout.windows_target().join("bench");
+        let mut cargo = windows_cargo(layout, tools, "build");
+        let packages = [
+            "-p",
+            "tlsgate-lab-kmdf",
+            "-p",
+            "tlsgate-lab-ksecdd",
+            "--lib",
+        ];
+        let features = "tlsgate-lab-kmdf/bench,tlsgate-lab-ksecdd/bench";
+        cargo
+            .args(packages)
+            .args(["--features", features])
+            .env("CARGO_TARGET_DIR", &folder);
+        process::run(&mut cargo, step)?;
+        for (built, name) in [("wdfldr.dll", "wdfldr.sys"), ("ksecdd.dll", "ksecdd.sys")] {
+            install(
+                &folder.join(GNU).join("release").join(built),
+                &layout.bench_modules().join(name),
+            )?;
+        }
+        Ok(())
+    })
+}
+
 /// Builds the program that the end-to-end tests run on the machine under test.
 fn probe(layout: &Layout, tools: &Tools, step: &Step) -> Result<()> {
     let mut cargo = windows_cargo(layout, tools, "build");

@@ -79,6 +79,7 @@ fn xtask(verb: &Verb) -> Proof {
         | Verb::Variants { .. }
         | Verb::PolicyMutants { .. }
         | Verb::Fuzz { .. }
+        | Verb::Bench(_)
         | Verb::Isolation
         | Verb::Suites => Proof::TooLong,
         Verb::Soak { .. } => Proof::PartOfTest("soak::Beside::start"),
@@ -252,6 +253,7 @@ fn the_help_has_every_verb() {
         "faults",
         "fuzz",
         "soak",
+        "bench",
         "policy-mutants",
         "rules",
         "suites",

@@ -18,7 +18,7 @@ use crate::{
     test::host_cargo,
 };
 
-/// The test programs in tests/e2e/tests but the soak: those that take longest first, and those last that want
+/// The test programs in tests/e2e/tests but the soak and the benchmarks: those that take longest first, and those last that want
 /// to be alone for a while.
 const PROGRAMS: [&str; 8] = [
     "stream", "ioctl", "suites", "faults", "program", "install", "selftest", "library",
@@ -111,7 +111,7 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         let mut known: BTreeSet<_> = PROGRAMS.map(str::to_owned).into();
-        known.insert("soak".to_owned());
+        known.extend(["soak", "bench"].map(str::to_owned));
         assert_eq!(there, known);
     }
 }

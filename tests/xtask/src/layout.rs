@@ -74,6 +74,11 @@ impl Layout {
         self.target("lab/modules")
     }
 
+    /// The stand-ins that measure the driver.
+    pub fn bench_modules(&self) -> PathBuf {
+        self.target("lab/bench-modules")
+    }
+
     /// Import libraries and entry code of the stand-in WDK.
     pub fn wdk_libraries(&self) -> PathBuf {
         self.target("lab/wdk")

@@ -1,6 +1,7 @@
 //! `cargo xtask`: sets up what is missing, builds, checks and tests TlsGate on Linux.
 
 mod apt;
+mod bench;
 mod build;
 mod corpus;
 mod demo;
@@ -64,6 +65,9 @@ enum Verb {
         /// Build the driver alone.
         #[arg(long)]
         driver_only: bool,
+        /// Build the stand-ins that measure the driver as well; a minute the first time.
+        #[arg(long, conflicts_with = "driver_only")]
+        bench: bool,
     },
     /// Build all, check the driver, and make the zip with a test-signed driver for a Windows VM.
     Package,
@@ -119,6 +123,9 @@ enum Verb {
     /// Let everything go wrong, one thing at a time: allocations, ksecdd's calls, callers, start and stop. A
     /// sample takes two minutes, everything hours.
     Faults(faults::Order),
+    /// Measure the driver's speed and size, and hold the figures against their bounds (fifteen minutes; four with
+    /// --quick).
+    Bench(bench::Order),
     /// Break every rule of the lab and see each caught (two minutes).
     Rules,
     /// Compare a program's throughput with and without a flood of another's beside it (four minutes).
@@ -150,12 +157,15 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Setup { libraries } => {
             setup::ensure(&layout, &steps, *libraries)?;
         }
-        Verb::Build { driver_only } => {
+        Verb::Build { driver_only, bench } => {
             let tools = Tools::ready(&layout, &steps)?;
             if *driver_only {
                 build::driver(&layout, &tools, &steps)?;
             } else {
                 build::all(&layout, &tools, &steps)?;
+            }
+            if *bench {
+                build::bench_stand_ins(&layout, &tools, &steps)?;
             }
         }
         Verb::Package => {
@@ -192,6 +202,7 @@ fn run(verb: &Verb) -> Result<()> {
         Verb::Soak { minutes, seed } => soak::run(&layout, &steps, *minutes, *seed)?,
         Verb::PolicyMutants { files } => policy_mutants::run(&layout, &steps, files)?,
         Verb::Faults(order) => faults::run(&layout, &steps, order)?,
+        Verb::Bench(order) => bench::run(&layout, &steps, order)?,
         Verb::Rules => rules::run(&layout, &Tools::ready(&layout, &steps)?, &steps)?,
         Verb::Isolation => isolation::run(&layout, &steps)?,
         Verb::Suites => suites::run(&layout, &steps)?,

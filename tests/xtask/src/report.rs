@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Command, time::Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::{layout::Layout, process};
+use crate::{layout::Layout, process, step::Step};
 
 /// Names to a run the file that it leaves its result in: see `tlsgate_e2e::report`.
 const VARIABLE: &str = "TLSGATE_REPORT";
@@ -17,6 +17,18 @@ const VARIABLE: &str = "TLSGATE_REPORT";
 ///
 /// `body` is no object, or the file cannot be written.
 pub fn write(layout: &Layout, name: &str, command: &str, body: &Value) -> Result<()> {
+    let mut report = json!({ "command": command, "commit": commit(layout) });
+    for (key, value) in body.as_object().context("a report is an object")? {
+        report[key] = value.clone();
+    }
+    let file = file(layout, name)?;
+    fs::write(&file, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("writing {}", file.display()))
+}
+
+/// The commit that is checked out, with `-dirty` behind it when files differ; sources without their history have
+/// none.
+pub fn commit(layout: &Layout) -> Option<String> {
     let commit = process::output(
         Command::new("git")
             .args([
@@ -28,15 +40,7 @@ pub fn write(layout: &Layout, name: &str, command: &str, body: &Value) -> Result
             ])
             .current_dir(layout.root()),
     );
-    // Sources without their history have no commit.
-    let commit = commit.ok().map(|commit| commit.trim().to_owned());
-    let mut report = json!({ "command": command, "commit": commit });
-    for (key, value) in body.as_object().context("a report is an object")? {
-        report[key] = value.clone();
-    }
-    let file = file(layout, name)?;
-    fs::write(&file, serde_json::to_string_pretty(&report)?)
-        .with_context(|| format!("writing {}", file.display()))
+    commit.ok().map(|commit| commit.trim().to_owned())
 }
 
 /// Runs what gives its result by `tlsgate_e2e::report::give`, and writes the report of it, be the run a
@@ -125,6 +129,22 @@ pub fn given(layout: &Layout, name: &str, run: &mut Command) -> Result<(Value, R
     let awaited = Awaited::prepare(layout, name)?;
     awaited.wanted_of(run);
     awaited.read(process::run_loud(run))
+}
+
+/// The same, with the run's lines as the progress of a step.
+///
+/// # Errors
+///
+/// The run has given no result.
+pub fn given_in(
+    layout: &Layout,
+    name: &str,
+    run: &mut Command,
+    step: &Step,
+) -> Result<(Value, Result<()>)> {
+    let awaited = Awaited::prepare(layout, name)?;
+    awaited.wanted_of(run);
+    awaited.read(process::run(run, step))
 }
 
 fn file(layout: &Layout, name: &str) -> Result<PathBuf> {

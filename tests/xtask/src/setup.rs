@@ -42,6 +42,9 @@ const PYTHON_PACKAGES: &str = "tests/e2e/suites/requirements.txt";
 /// Signs the driver for test machines.
 const FOR_THE_PACKAGE: [&str; 1] = ["osslsigncode"];
 
+/// Counts instructions.
+const FOR_FIGURES: [&str; 1] = ["valgrind"];
+
 /// Debian's packages that are needed.
 pub fn packages() -> Vec<&'static str> {
     [
@@ -50,6 +53,7 @@ pub fn packages() -> Vec<&'static str> {
         &FOR_THE_LAB,
         &PEERS,
         &FOR_THE_PACKAGE,
+        &FOR_FIGURES,
     ]
     .concat()
 }

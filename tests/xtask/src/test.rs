@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    bench,
     build::{self, Tools},
     demo, end_to_end, image,
     layout::Layout,
@@ -64,6 +65,9 @@ fn beside_the_soak(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> 
     steps.loud("tests of the driver's policy", || {
         host_tests(layout, &policy)
     })?;
+    steps.step("instructions of the driver's policy", |step| {
+        bench::check_instructions(layout, step)
+    })?;
     steps.step("the driver's build is reproducible", |step| {
         reproducible(layout, tools, step)
     })
@@ -99,7 +103,8 @@ fn formatting(layout: &Layout, step: &Step) -> Result<()> {
 }
 
 fn clippy_host(layout: &Layout, step: &Step) -> Result<()> {
-    let packages = HOST_PACKAGES.iter().chain(&["tlsgate-core", "tlsgate-e2e"]);
+    let others = ["tlsgate-core", "tlsgate-e2e", "tlsgate-instructions"];
+    let packages = HOST_PACKAGES.iter().chain(&others);
     process::run(
         host_cargo(layout.root(), "clippy")
             .arg("--locked")

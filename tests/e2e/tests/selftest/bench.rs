@@ -28,6 +28,9 @@ pub fn all(lab: &Lab) -> Result<()> {
     let ratio = full["ratio"]["handshakes_per_second"].as_f64();
     let due = rate(ours)? / rate(theirs)?;
     ensure!(ratio.is_some_and(|it| (it - due).abs() < 1e-6), "{full}");
+    let spread = full["ratio"]["handshakes_per_second_spread"].as_f64();
+    ensure!(spread.is_some_and(|it| it >= 0.0), "{full}");
+    empty_ioctls(&full["empty_ioctls"])?;
     ensure!(full["environment"]["wine"].is_string(), "{full}");
 
     let resumed = measure(lab, &["--resumed", "--tls", "1.2", "--peer", "tlsgate"])?;
@@ -59,6 +62,22 @@ fn measure(lab: &Lab, further: &[&str]) -> Result<Value> {
 fn rows(result: &Value) -> Result<Vec<Value>> {
     let rows = result["servers"].as_array().cloned();
     rows.filter(|rows| !rows.is_empty()).context("no servers")
+}
+
+/// A server's handshake has two legs; its session is queried, says a byte, and is closed. The way of an IOCTL
+/// takes more than nothing, and less than a whole handshake with several of them.
+fn empty_ioctls(it: &Value) -> Result<()> {
+    let number = |name: &str| it[name].as_f64().with_context(|| format!("{name}: {it}"));
+    let each = number("per_handshake")?;
+    ensure!((4.0..10.0).contains(&each), "{it}");
+    ensure!(number("per_second")? > 50.0, "{it}");
+    ensure!(
+        (1.0..100_000.0).contains(&number("microseconds_alone")?),
+        "{it}"
+    );
+    let share = number("share_of_a_handshake")?;
+    ensure!(share > 0.0 && share < 1.5, "{it}");
+    Ok(())
 }
 
 /// So many handshakes were resumed, and the numbers fit one another.

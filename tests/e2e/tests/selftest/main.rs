@@ -4,4 +4,5 @@ mod command;
 
 mod bench;
 mod conformance;
+mod figures;
 mod trace;

@@ -61,6 +61,16 @@ pub enum Question {
         /// Not empty.
         needle: Vec<u8>,
     },
+    /// Run a scenario of `tlsgate-bench` in the driver's process, which may take minutes ([`Remote::wait_up_to`]).
+    /// Only a stand-in that is built for measuring does. Answered by [`Answer::Bench`].
+    Bench {
+        /// Its name.
+        scenario: String,
+        /// The `Site`, as JSON.
+        site: String,
+        /// The `Effort`, as JSON.
+        effort: String,
+    },
 }
 
 /// What the stand-in answers.
@@ -83,6 +93,8 @@ pub enum Answer {
     Sites(BTreeMap<String, Site>),
     /// To [`Question::Search`].
     Found(Found),
+    /// To [`Question::Bench`]: the `Results`, as JSON.
+    Bench(String),
 }
 
 /// In how many places of each kind something was found.

@@ -106,6 +106,15 @@ impl Remote {
         })
     }
 
+    /// Lets the stand-in take so long for its answers, in place of half a minute.
+    ///
+    /// # Errors
+    ///
+    /// The connection does not take the limit.
+    pub fn wait_up_to(&mut self, limit: Duration) -> Result<()> {
+        Ok(self.stream.get_ref().set_read_timeout(Some(limit))?)
+    }
+
     /// Asks one question.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 
 use crate::{
     blocks::{self, Use},
+    checks,
     ffi::Out,
     guard::{Block, FREED, Noise, first_change},
     object::lock,
@@ -18,11 +19,20 @@ const WATCHED: usize = 64;
 static FORMER: Mutex<VecDeque<Block>> = Mutex::new(VecDeque::new());
 
 /// One request's system buffer: input in front, output over it.
-pub struct Buffer {
+pub enum Buffer {
+    /// A copy of the IRP's.
+    Copied(Copied),
+    /// The caller's own, which has it back when the request is completed: nobody but the caller and the driver
+    /// touches it.
+    #[cfg(feature = "bench")]
+    Lent(Vec<u8>),
+}
+
+/// A copy of an IRP's buffer.
+pub struct Copied {
     block: Block,
     noise: Noise,
     input: usize,
-    completed: bool,
 }
 
 impl Buffer {
@@ -31,19 +41,20 @@ impl Buffer {
     pub fn new(irp: Irp, input: usize, output: usize) -> Self {
         let mut block = Block::zeroed(Use::Buffer, input.max(output));
         let noise = Noise::next();
-        noise.fill(block.bytes_mut());
+        if checks::COSTLY {
+            noise.fill(block.bytes_mut());
+        }
         let source = irp.system_buffer() as *const u8;
         if input > 0 {
             // SAFETY: Wine's system buffer holds the input's bytes as long as the IRP lives; the
             // copy is as long.
             unsafe { source.copy_to_nonoverlapping(block.bytes_mut().as_mut_ptr(), input) };
         }
-        Self {
+        Self::Copied(Copied {
             block,
             noise,
             input,
-            completed: false,
-        }
+        })
     }
 
     /// The input, as long as nobody has written over it.
@@ -53,12 +64,31 @@ impl Buffer {
 
     /// Where the driver finds it.
     pub fn address(&self) -> usize {
-        self.block.address()
+        match self {
+            Self::Copied(copied) => copied.block.address(),
+            #[cfg(feature = "bench")]
+            Self::Lent(bytes) => bytes.as_ptr().expose_provenance(),
+        }
     }
 
     /// Hands `information` bytes to the caller of this control code, and takes the buffer from the
-    /// driver.
-    pub fn complete(&mut self, irp: Irp, code: u32, information: usize) {
+    /// driver. Gives back what was lent.
+    pub fn complete(&mut self, irp: Option<Irp>, code: u32, information: usize) -> Vec<u8> {
+        match self {
+            Self::Copied(copied) => {
+                if let Some(irp) = irp {
+                    copied.complete(irp, code, information);
+                }
+                Vec::new()
+            }
+            #[cfg(feature = "bench")]
+            Self::Lent(bytes) => std::mem::take(bytes),
+        }
+    }
+}
+
+impl Copied {
+    fn complete(&mut self, irp: Irp, code: u32, information: usize) {
         if let Some(place) = self.block.overrun() {
             stop!(
                 "buffer-overrun",
@@ -67,12 +97,14 @@ impl Buffer {
             );
         }
         if information > 0 {
-            reply::check(
-                code,
-                &self.block.bytes()[..information],
-                self.input,
-                self.noise,
-            );
+            if checks::COSTLY {
+                reply::check(
+                    code,
+                    &self.block.bytes()[..information],
+                    self.input,
+                    self.noise,
+                );
+            }
             let target = irp.system_buffer() as *mut u8;
             // SAFETY: the caller has checked that the output is at least this long, and Wine's
             // buffer is as long as the output.
@@ -80,12 +112,14 @@ impl Buffer {
         }
         blocks::bury(Use::Buffer, &self.block.bytes()[information..]);
         self.block.bytes_mut().fill(FREED);
-        self.completed = true;
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Copied {
     fn drop(&mut self) {
+        if !checks::COSTLY {
+            return;
+        }
         check(&self.block);
         let block = std::mem::replace(&mut self.block, Block::zeroed(Use::Buffer, 0));
         let mut former = lock(&FORMER);

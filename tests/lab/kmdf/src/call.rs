@@ -1,6 +1,10 @@
 //! A call of the driver into the stand-in: its name and its IRQL limit.
 
-use crate::{irql, stack, unload};
+use crate::{
+    irql,
+    ledger::{self, Whose},
+    stack, unload,
+};
 use std::cell::Cell;
 
 thread_local! {
@@ -16,11 +20,13 @@ pub fn function() -> &'static str {
 /// the frames below are not taken for the driver's.
 #[inline(never)]
 pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R) -> R {
+    let before = ledger::change(Whose::Import);
     irql::at_most(function, most);
     let outer = FUNCTION.replace(function);
     let result = work();
     FUNCTION.set(outer);
     unload::return_late(function);
     stack::paint();
+    ledger::change(before);
     result
 }

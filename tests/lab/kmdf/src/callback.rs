@@ -1,6 +1,12 @@
 //! A call of the stand-in into the driver: the IRQL it gets, and how it must leave the thread.
 
-use crate::{irql, spinlock, stack, stop::stop, token, unload};
+use crate::{
+    irql,
+    ledger::{self, Whose},
+    spinlock, stack,
+    stop::stop,
+    token, unload,
+};
 
 /// Calls into the driver at `level`. When it returns, the thread must be as it was before: same
 /// IRQL, no spin lock more, no impersonation.
@@ -8,7 +14,7 @@ pub fn call<R>(name: &'static str, level: u8, callback: impl FnOnce() -> R) -> R
     let outer = irql::set(level);
     let held = spinlock::held();
     let impersonating = token::current();
-    let result = stack::measured(name, callback);
+    let result = ledger::of(Whose::Driver, || stack::measured(name, callback));
     if spinlock::held() != held {
         stop!("spin-lock-held", "{name} returned with a spin lock");
     }

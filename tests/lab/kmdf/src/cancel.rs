@@ -1,7 +1,9 @@
 //! Cancelling: the IRP's cancel routine, `EvtRequestCancel`, and the race with completion.
 
 use crate::{
-    callback, control,
+    callback,
+    carrier::Carrier,
+    control,
     life::OnCancel,
     object::{Ref, lock},
     request::{self, Request},
@@ -38,7 +40,9 @@ pub fn called() -> u64 {
 /// Makes an IRP cancelable; to be called in Wine's dispatch thread, on which cancellations come as
 /// well.
 pub fn watch(request: &Ref<Request>) {
-    let irp = request.irp;
+    let Some(irp) = request.carrier.irp() else {
+        return;
+    };
     let pending = Pending {
         request: request.clone(),
         routine_over: false,
@@ -83,8 +87,19 @@ extern "system" fn routine(_device: Device, irp: Irp) {
     }
 }
 
+/// Sends a request back where it came from, with the buffer that was lent for it.
+pub fn complete(carrier: &Carrier, status: i32, information: usize, lent: Vec<u8>) {
+    match carrier {
+        Carrier::Irp(irp) => complete_irp(*irp, status, information),
+        #[cfg(feature = "bench")]
+        Carrier::Call(_) => carrier.tell(status, information, lent),
+    }
+    #[cfg(not(feature = "bench"))]
+    debug_assert!(lent.is_empty(), "nobody lends buffers");
+}
+
 /// Completes an IRP, unless its cancel routine is at work on it, which will do it then.
-pub fn complete_irp(irp: Irp, status: i32, information: usize) {
+fn complete_irp(irp: Irp, status: i32, information: usize) {
     {
         let mut pending = lock(&PENDING);
         if let Some(entry) = pending.get_mut(&irp)

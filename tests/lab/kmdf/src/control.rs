@@ -12,7 +12,7 @@ use std::{
     fs, io,
     path::Path,
     sync::{
-        LazyLock, PoisonError, RwLock,
+        Arc, LazyLock, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -22,14 +22,12 @@ use tlsgate_lab_control::{
     serve,
 };
 
-static SWITCHES: LazyLock<RwLock<Switches>> = LazyLock::new(RwLock::default);
+static SWITCHES: LazyLock<RwLock<Arc<Switches>>> = LazyLock::new(RwLock::default);
 
 /// How the stand-in is set.
-pub fn switches() -> Switches {
-    SWITCHES
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone()
+pub fn switches() -> Arc<Switches> {
+    let switches = SWITCHES.read().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(&switches)
 }
 
 /// The level for a callback that Windows may make at PASSIVE_LEVEL or DISPATCH_LEVEL.
@@ -52,7 +50,7 @@ pub fn start() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => lab_failed!("{FIRST_SWITCHES}: {error}"),
     }
-    if let Err(error) = serve(Path::new(FOLDER), MODULE, |question| Ok(answer(question))) {
+    if let Err(error) = serve(Path::new(FOLDER), MODULE, answer) {
         lab_failed!("{error:#}");
     }
 }
@@ -66,10 +64,10 @@ pub fn finish() {
     }
 }
 
-fn answer(question: Question) -> Answer {
-    match question {
+fn answer(question: Question) -> anyhow::Result<Answer> {
+    Ok(match question {
         Question::Report => Answer::Report(report()),
-        Question::Switches => Answer::Switches(switches()),
+        Question::Switches => Answer::Switches((*switches()).clone()),
         Question::Set(wanted) => {
             set(&wanted);
             etw::listen(wanted.trace);
@@ -86,7 +84,15 @@ fn answer(question: Question) -> Answer {
         Question::Sites => Answer::Sites(site::all()),
         Question::Events { after } => Answer::Events(etw::events(after)),
         Question::Search { needle } => Answer::Found(blocks::search(&needle)),
-    }
+        #[cfg(feature = "bench")]
+        Question::Bench {
+            scenario,
+            site,
+            effort,
+        } => Answer::Bench(crate::bench::run(&scenario, &site, &effort)?),
+        #[cfg(not(feature = "bench"))]
+        Question::Bench { .. } => anyhow::bail!("this stand-in is not built for measuring"),
+    })
 }
 
 fn time() -> Answer {
@@ -106,10 +112,7 @@ fn set(wanted: &Switches) {
     if wanted.remember_freed != switches().remember_freed {
         blocks::remember_up_to(wanted.remember_freed);
     }
-    SWITCHES
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .clone_from(wanted);
+    *SWITCHES.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(wanted.clone());
 }
 
 fn report() -> Report {

@@ -167,20 +167,29 @@ pub fn closed(wdm: usize) {
     lock(&DENIED).remove(&wdm);
     let Some(file) = of(wdm) else { return };
     lock(&FILES).remove(&wdm);
-    worker::submit(move || {
-        if !wait_until_open(&file) {
-            return;
-        }
-        clean_up(&file);
-        let close = {
-            let mut state = lock(&file.state);
-            state.cleaned = true;
-            state.outstanding == 0
-        };
-        if close {
-            finish(&file);
-        }
-    });
+    worker::submit(move || close(&file));
+}
+
+/// `EvtFileCleanup`, and `EvtFileClose` unless a request is left.
+pub fn close(file: &Ref<File>) {
+    if !wait_until_open(file) {
+        return;
+    }
+    clean_up(file);
+    let close = {
+        let mut state = lock(&file.state);
+        state.cleaned = true;
+        state.outstanding == 0
+    };
+    if close {
+        finish(file);
+    }
+}
+
+/// Forgets which of Wine's objects it stood for.
+#[cfg(feature = "bench")]
+pub fn forget_wdm(file: &Ref<File>) {
+    lock(&FILES).remove(&file.wdm);
 }
 
 /// `EvtFileCleanup` first, then whatever waits in queues is cancelled (`FxPkgGeneral::OnCleanup`).

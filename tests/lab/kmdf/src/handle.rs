@@ -66,12 +66,17 @@ impl Handle {
         if self.0 >> 48 != MARK >> 48 {
             return None;
         }
-        let number = (self.0 & ((1 << KIND_SHIFT) - 1)) >> NUMBER_SHIFT;
+        let number = self.number();
         Kind::ALL.into_iter().find(|&kind| {
             self.0 == MARK | (kind as u64) << KIND_SHIFT | number << NUMBER_SHIFT
                 && number != 0
                 && number < NEXT.load(Ordering::Relaxed)
         })
+    }
+
+    /// What tells it from all others, and later ones from earlier ones.
+    pub fn number(self) -> u64 {
+        (self.0 & ((1 << KIND_SHIFT) - 1)) >> NUMBER_SHIFT
     }
 
     /// `None` for `NULL`.

@@ -23,6 +23,9 @@
 mod blocks;
 #[cfg(any(windows, test))]
 #[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
+mod checks;
+#[cfg(any(windows, test))]
+#[cfg_attr(not(windows), allow(dead_code, reason = "only the tests use it there"))]
 mod event;
 #[cfg(windows)]
 mod former;
@@ -46,6 +49,8 @@ mod account;
 mod arena;
 #[cfg(windows)]
 mod attributes;
+#[cfg(all(windows, feature = "bench"))]
+mod bench;
 #[cfg(windows)]
 mod bind;
 #[cfg(windows)]
@@ -56,6 +61,8 @@ mod call;
 mod callback;
 #[cfg(windows)]
 mod cancel;
+#[cfg(windows)]
+mod carrier;
 #[cfg(windows)]
 mod clock;
 #[cfg(windows)]
@@ -88,6 +95,8 @@ mod irql;
 mod kernel;
 #[cfg(windows)]
 mod layout;
+#[cfg(windows)]
+mod ledger;
 #[cfg(windows)]
 mod lookaside;
 #[cfg(windows)]

@@ -12,7 +12,10 @@ use crate::{
     pool,
     stop::stop,
 };
-use std::sync::Mutex;
+use std::sync::{
+    Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 use windows_sys::Win32::Foundation::{STATUS_INSUFFICIENT_RESOURCES, STATUS_SUCCESS};
 
 /// A block of memory.
@@ -27,10 +30,22 @@ impl Body for Memory {
     const KIND: Kind = Kind::Memory;
 
     fn freed(&self) {
+        GIVEN_BLOCKS.fetch_sub(1, Ordering::Relaxed);
+        GIVEN_BYTES.fetch_sub(self.size, Ordering::Relaxed);
         if let Some(block) = lock(&self.block).take() {
             pool::retire(block);
         }
     }
+}
+
+static GIVEN_BLOCKS: AtomicUsize = AtomicUsize::new(0);
+static GIVEN_BYTES: AtomicUsize = AtomicUsize::new(0);
+
+/// Memory objects that the driver has, and the bytes in them.
+#[cfg(feature = "bench")]
+pub fn given() -> (usize, usize) {
+    let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
+    (count(&GIVEN_BLOCKS), count(&GIVEN_BYTES))
 }
 
 /// Memory objects of look-aside lists.
@@ -51,6 +66,8 @@ pub fn allocate(
     if !pool::may_allocate() {
         return None;
     }
+    GIVEN_BLOCKS.fetch_add(1, Ordering::Relaxed);
+    GIVEN_BYTES.fetch_add(size, Ordering::Relaxed);
     let block = Block::fresh(Use::Memory, size);
     let address = block.address();
     let body = Memory {

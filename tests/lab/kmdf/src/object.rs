@@ -10,11 +10,14 @@ use crate::{
     layout::{NtStatus, ObjectAttributes},
     stop::stop,
 };
+use rustc_hash::FxHashMap;
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::BTreeMap,
     ops::Deref,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    },
 };
 use windows_sys::Win32::Foundation::{STATUS_OBJECT_NAME_EXISTS, STATUS_SUCCESS};
 
@@ -47,7 +50,8 @@ pub struct Object {
 struct State {
     references: u32,
     deleted: bool,
-    children: Vec<Handle>,
+    /// By their numbers, so in the order of their creation.
+    children: BTreeMap<u64, Handle>,
 }
 
 /// An object whose kind is known.
@@ -93,7 +97,35 @@ impl<T> Ref<T> {
     }
 }
 
-static OBJECTS: LazyLock<RwLock<HashMap<Handle, Arc<Object>>>> = LazyLock::new(RwLock::default);
+/// Objects by their handles.
+type Objects = FxHashMap<Handle, Arc<Object>>;
+
+/// In parts, so that threads do not wait for one another; a handle's number says in which.
+static OBJECTS: LazyLock<[RwLock<Objects>; PARTS]> =
+    LazyLock::new(|| std::array::from_fn(|_| RwLock::default()));
+const PARTS: usize = 64;
+
+fn part(handle: Handle) -> &'static RwLock<Objects> {
+    &OBJECTS[handle.number() as usize % PARTS]
+}
+
+fn reading(handle: Handle) -> RwLockReadGuard<'static, Objects> {
+    part(handle).read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn writing(handle: Handle) -> RwLockWriteGuard<'static, Objects> {
+    part(handle).write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `look` makes of the objects that live, part by part.
+fn among_all<T>(look: impl Fn(&Arc<Object>) -> Option<T>) -> Vec<T> {
+    let look = &look;
+    let parts = OBJECTS.iter().flat_map(|part| {
+        let objects = part.read().unwrap_or_else(PoisonError::into_inner);
+        objects.values().filter_map(look).collect::<Vec<_>>()
+    });
+    parts.collect()
+}
 
 /// Locks a mutex of the stand-in. None is ever poisoned: a panic ends the process.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -122,7 +154,7 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
         state: Mutex::new(State {
             references: 1,
             deleted: false,
-            children: Vec::new(),
+            children: BTreeMap::new(),
         }),
     });
     if let Some(parent) = parent {
@@ -135,12 +167,9 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
                 call::function()
             );
         }
-        state.children.push(object.handle);
+        state.children.insert(object.handle.number(), object.handle);
     }
-    OBJECTS
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .insert(object.handle, Arc::clone(&object));
+    writing(object.handle).insert(object.handle, Arc::clone(&object));
     Ref {
         object,
         kind: std::marker::PhantomData,
@@ -149,18 +178,13 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
 
 /// Whether this is an object's handle.
 pub fn exists(handle: Handle) -> bool {
-    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
-    objects.contains_key(&handle)
+    reading(handle).contains_key(&handle)
 }
 
 /// The object with this handle, of any kind, deleted or not as long as a reference keeps it.
 pub fn any(handle: Handle) -> Arc<Object> {
-    if let Some(object) = OBJECTS
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .get(&handle)
-    {
-        return Arc::clone(object);
+    if let Some(object) = alive(handle) {
+        return object;
     }
     match handle.kind() {
         Some(Kind::Request) if call::function().starts_with("WdfRequestComplete") => {
@@ -174,6 +198,10 @@ pub fn any(handle: Handle) -> Arc<Object> {
         ),
         None => stop!("invalid-handle", "{}: {:#x}", call::function(), handle.0),
     }
+}
+
+fn alive(handle: Handle) -> Option<Arc<Object>> {
+    reading(handle).get(&handle).cloned()
 }
 
 /// The object with this handle, which must be of kind `T`. It may be deleted, if a reference keeps
@@ -215,14 +243,9 @@ pub fn dispose(handle: Handle) {
         }
         std::mem::take(&mut state.children)
     };
-    for child in children {
-        let alive = OBJECTS
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&child)
-            .cloned();
+    for child in children.into_values() {
         // A child that was deleted but is still referenced has had its turn.
-        if alive.is_some_and(|child| !lock(&child.state).deleted) {
+        if alive(child).is_some_and(|child| !lock(&child.state).deleted) {
             dispose(child);
         }
     }
@@ -256,44 +279,25 @@ fn release(object: &Arc<Object>) {
         });
     }
     (object.freed)(object);
-    OBJECTS
-        .write()
-        .unwrap_or_else(PoisonError::into_inner)
-        .remove(&object.handle);
-    let parent = object.parent.and_then(|parent| {
-        OBJECTS
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&parent)
-            .cloned()
-    });
-    if let Some(parent) = parent {
-        lock(&parent.state)
-            .children
-            .retain(|&child| child != object.handle);
+    writing(object.handle).remove(&object.handle);
+    if let Some(parent) = object.parent.and_then(alive) {
+        lock(&parent.state).children.remove(&object.handle.number());
     }
 }
 
 /// The live objects: kind and references, for reports and the leak check.
 pub fn census() -> Vec<(Kind, u32)> {
-    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
-    objects
-        .values()
-        .filter_map(|object| Some((object.handle.kind()?, lock(&object.state).references)))
-        .collect()
+    among_all(|object| Some((object.handle.kind()?, lock(&object.state).references)))
 }
 
 /// Everything of one kind that lives.
 pub fn all<T: Body>() -> Vec<Ref<T>> {
-    let objects = OBJECTS.read().unwrap_or_else(PoisonError::into_inner);
-    objects
-        .values()
-        .filter(|object| object.body.is::<T>())
-        .map(|object| Ref {
+    among_all(|object| {
+        object.body.is::<T>().then(|| Ref {
             object: Arc::clone(object),
             kind: std::marker::PhantomData,
         })
-        .collect()
+    })
 }
 
 /// An object without a body: `WdfObjectCreate`.

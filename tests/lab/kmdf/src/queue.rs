@@ -129,6 +129,7 @@ pub fn insert(device: &Ref<Device>, request: &Ref<Request>) {
     let queue = object::find::<Queue>(queue);
     let request = request.clone();
     match control::switches().presentation {
+        _ if request.carrier.irp().is_none() => present(&queue, &request),
         Presentation::Inline if irql::current() == PASSIVE => present(&queue, &request),
         _ => worker::submit(move || token::on_behalf(None, || present(&queue, &request))),
     }

@@ -3,6 +3,7 @@
 use crate::{
     buffer::{self, Buffer},
     callback, cancel,
+    carrier::Carrier,
     device::Device,
     ffi::Out,
     file::{self, File},
@@ -27,8 +28,8 @@ pub type EvtCancel = extern "system" fn(Handle);
 
 /// An IRP that the driver sees.
 pub struct Request {
-    /// Wine's.
-    pub irp: Irp,
+    /// What it came in.
+    pub carrier: Carrier,
     /// Who may do what.
     pub life: Mutex<Life<EvtCancel>>,
     /// The device.
@@ -79,19 +80,56 @@ pub fn create(device: &Ref<Device>, file: &Ref<File>, irp: Irp) -> Ref<Request> 
     } else {
         [0; 4]
     };
+    let (input, output) = (input as usize, output as usize);
+    let asked = Asked {
+        major: stack.major,
+        minor: stack.minor,
+        code,
+        input,
+        output,
+        caller: token::Caller::of_dispatch(),
+    };
+    let buffer = Buffer::new(irp, input, output);
+    make(device, file, Carrier::Irp(irp), asked, buffer)
+}
+
+/// What is asked for.
+pub struct Asked {
+    /// `IRP_MJ_...`
+    pub major: u8,
+    /// `IRP_MN_...`
+    pub minor: u8,
+    /// `IoControlCode`
+    pub code: u32,
+    /// Bytes of input.
+    pub input: usize,
+    /// Bytes of room for output.
+    pub output: usize,
+    /// By whom.
+    pub caller: token::Caller,
+}
+
+/// Makes the framework's object for what has just arrived.
+pub fn make(
+    device: &Ref<Device>,
+    file: &Ref<File>,
+    carrier: Carrier,
+    asked: Asked,
+    buffer: Buffer,
+) -> Ref<Request> {
     let body = Request {
-        irp,
+        carrier,
         life: Mutex::new(Life::new()),
         device: device.handle(),
         file: file.clone(),
         queue: OnceLock::new(),
-        code,
-        input: input as usize,
-        output: output as usize,
-        caller: token::Caller::of_dispatch(),
-        major: stack.major,
-        minor: stack.minor,
-        buffer: Mutex::new(Buffer::new(irp, input as usize, output as usize)),
+        code: asked.code,
+        input: asked.input,
+        output: asked.output,
+        caller: asked.caller,
+        major: asked.major,
+        minor: asked.minor,
+        buffer: Mutex::new(buffer),
         information: AtomicUsize::new(0),
     };
     object::create(&device.init.request_attributes, Some(device.handle()), body)
@@ -181,15 +219,15 @@ pub fn finish(request: &Ref<Request>, status: NtStatus, information: usize) {
     // The I/O manager copies nothing for an error, but does for a warning such as
     // STATUS_BUFFER_OVERFLOW.
     let copied = if is_error(status) { 0 } else { information };
-    lock(&request.buffer).complete(request.irp, request.code, copied);
-    let (file, irp) = (request.file.clone(), request.irp);
+    let lent = lock(&request.buffer).complete(request.carrier.irp(), request.code, copied);
+    let file = request.file.clone();
     object::dispose(request.handle());
     if is_control {
         COMPLETED.fetch_add(1, Ordering::Relaxed);
-        cancel::complete_irp(irp, status, information);
+        cancel::complete(&request.carrier, status, information, lent);
         file::request_completed(&file);
     } else {
-        cancel::complete_irp(irp, status, information);
+        cancel::complete(&request.carrier, status, information, lent);
         if status < 0 {
             file::refuse(&file);
         } else {

@@ -6,7 +6,12 @@
 //! the driver waits for them is not the driver's; the frame that the call itself takes is counted (some 200
 //! bytes).
 
-use crate::{object::lock, stop::stop};
+use crate::{
+    checks,
+    ledger::{self, Whose},
+    object::lock,
+    stop::stop,
+};
 use std::{arch::asm, cell::Cell, collections::BTreeMap, sync::Mutex};
 
 /// Bytes that an entry into the driver may use.
@@ -57,6 +62,9 @@ pub fn deepest() -> BTreeMap<String, usize> {
 /// Runs code of the driver's, and STOPs when that has used too much.
 #[inline(never)]
 pub fn measured<R>(name: &'static str, code: impl FnOnce() -> R) -> R {
+    if !checks::COSTLY {
+        return code();
+    }
     let outer = begin(name);
     let result = code();
     look();
@@ -79,12 +87,17 @@ fn begin(name: &'static str) -> Entry {
 /// As [`measured`], for code that is called by somebody else as soon as this thread goes on, and whose end
 /// nobody tells.
 pub fn enter(name: &'static str) {
-    _ = begin(name);
+    if checks::COSTLY {
+        _ = begin(name);
+    }
 }
 
 /// The driver calls the stand-in, or returns: how deep was it?
 #[inline(never)]
 pub fn look() {
+    if !checks::COSTLY {
+        return;
+    }
     let entry = ENTRY.get();
     if entry.name.is_empty() {
         return;
@@ -107,6 +120,9 @@ pub fn look() {
 /// The stand-in returns into the driver: what it has used of the stack is painted over.
 #[inline(never)]
 pub fn paint() {
+    if !checks::COSTLY {
+        return;
+    }
     let entry = ENTRY.get();
     if entry.name.is_empty() {
         return;
@@ -167,10 +183,12 @@ fn word(place: usize) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "system" fn LabEnter() {
     look();
+    ledger::change(Whose::Nobody);
 }
 
 /// `LabLeave` of the lab's C interface: another stand-in returns into the driver.
 #[unsafe(no_mangle)]
 pub extern "system" fn LabLeave() {
+    ledger::change(Whose::Driver);
     paint();
 }

@@ -1,6 +1,14 @@
 //! The driver's system threads: counted, and looked at when they end.
 
-use crate::{ffi::Out, irql, layout::NtStatus, reference, spinlock, stack, stop::stop, token};
+use crate::{
+    ffi::Out,
+    irql,
+    layout::NtStatus,
+    ledger::{self, Whose},
+    reference, spinlock, stack,
+    stop::stop,
+    token,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -67,7 +75,9 @@ extern "system" fn begin_thread(begin: usize) {
     // SAFETY: `create` made the box for this thread alone.
     let begin = unsafe { Box::from_raw(begin as *mut (Start, usize)) };
     let (start, context) = *begin;
-    stack::measured("system thread", || start(context));
+    ledger::of(Whose::Driver, || {
+        stack::measured("system thread", || start(context));
+    });
     end();
 }
 

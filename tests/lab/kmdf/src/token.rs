@@ -80,12 +80,16 @@ pub struct Caller {
 impl Caller {
     /// The one for whom Wine's dispatch thread is at work.
     pub fn of_dispatch() -> Self {
+        Self::of_process(wdm::current_process())
+    }
+
+    /// Who issues requests from this process.
+    pub fn of_process(process: u32) -> Self {
         let switches = control::switches();
         let level = match switches.caller {
             kmdf::Caller::Primary => None,
             kmdf::Caller::Impersonating(level) => Some(level),
         };
-        let process = wdm::current_process();
         let account = switches.accounts.get(&process);
         Self {
             process,

@@ -3,11 +3,14 @@
 //! Relative time-outs are told by the lab's clock ([`clock::unbiased`]): tests can let time pass at once. So
 //! such a wait is one for two objects; the other one is an event that is set when time has been advanced.
 
+#[cfg(feature = "bench")]
+use crate::{bench::semaphore, stop::lab_failed};
 use crate::{
     clock,
     ffi::In,
     irql::{self, APC},
     layout::NtStatus,
+    ledger::{self, Whose},
     spinlock,
     stop::stop,
     token,
@@ -37,10 +40,12 @@ unsafe extern "system" {
         blocks: usize,
     ) -> NtStatus;
     fn KeInitializeEvent(event: usize, kind: i32, state: u8);
+    #[cfg(not(feature = "bench"))]
     fn KeInitializeSemaphore(semaphore: usize, count: i32, limit: i32);
     fn KeClearEvent(event: usize);
     fn KeDelayExecutionThread(mode: i8, alertable: u8, interval: In<i64>) -> NtStatus;
     fn KeSetEvent(event: usize, increment: i32, wait: u8) -> i32;
+    #[cfg(not(feature = "bench"))]
     fn KeReleaseSemaphore(semaphore: usize, increment: i32, adjustment: i32, wait: u8) -> i32;
 }
 
@@ -65,8 +70,18 @@ pub fn single(object: usize, reason: i32, mode: i8, alertable: u8, timeout: In<i
         let deadline = clock::unbiased().saturating_add(relative.unsigned_abs());
         return until(deadline, Some(object), reason, mode, alertable);
     }
+    #[cfg(feature = "bench")]
+    if semaphore::is(object) {
+        if timeout.get().is_some() {
+            lab_failed!("a wait for a semaphore that ends by itself");
+        }
+        semaphore::wait(object);
+        return STATUS_SUCCESS;
+    }
     // SAFETY: as the driver asked.
-    unsafe { KeWaitForSingleObject(object, reason, mode, alertable, timeout) }
+    ledger::of(Whose::Nobody, || unsafe {
+        KeWaitForSingleObject(object, reason, mode, alertable, timeout)
+    })
 }
 
 /// Waits for an object, or for none, until the lab's clock shows the deadline.
@@ -87,7 +102,7 @@ fn until(deadline: u64, object: Option<usize>, reason: i32, mode: i8, alertable:
         };
         // SAFETY: the driver vouches for its object; the event is never freed. The list and the time-out
         // live across the call, and up to three objects need no wait blocks from the caller.
-        let status = unsafe {
+        let status = ledger::of(Whose::Nobody, || unsafe {
             KeWaitForMultipleObjects(
                 count,
                 objects.as_ptr(),
@@ -98,7 +113,7 @@ fn until(deadline: u64, object: Option<usize>, reason: i32, mode: i8, alertable:
                 &raw const timeout,
                 0,
             )
-        };
+        });
         if status != time_advanced && status != STATUS_TIMEOUT {
             return status;
         }
@@ -155,8 +170,13 @@ pub fn initialize_event(event: usize, kind: i32, state: u8) {
 
 /// `KeInitializeSemaphore`
 pub fn initialize_semaphore(semaphore: usize, count: i32, limit: i32) {
+    #[cfg(feature = "bench")]
+    semaphore::initialize(semaphore, count, limit);
+    #[cfg(not(feature = "bench"))]
     // SAFETY: as the driver asked.
-    unsafe { KeInitializeSemaphore(semaphore, count, limit) };
+    unsafe {
+        KeInitializeSemaphore(semaphore, count, limit);
+    }
 }
 
 /// `KeClearEvent`
@@ -179,6 +199,15 @@ pub fn release_semaphore(semaphore: usize, increment: i32, adjustment: i32, wait
     if wait != 0 {
         may_block("KeReleaseSemaphore with Wait");
     }
+    #[cfg(feature = "bench")]
+    {
+        // A boost of the woken thread's priority, which nothing here has.
+        _ = increment;
+        semaphore::release(semaphore, adjustment)
+    }
+    #[cfg(not(feature = "bench"))]
     // SAFETY: as the driver asked.
-    unsafe { KeReleaseSemaphore(semaphore, increment, adjustment, wait) }
+    unsafe {
+        KeReleaseSemaphore(semaphore, increment, adjustment, wait)
+    }
 }

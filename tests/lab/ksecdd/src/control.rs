@@ -15,7 +15,7 @@ pub fn serve(ksecdd: &Arc<Ksecdd>, folder: &Path) -> Result<()> {
 fn answer(ksecdd: &Arc<Ksecdd>, question: Question) -> Result<Answer> {
     Ok(match question {
         Question::State => Answer::State(ksecdd.state()),
-        Question::Switches => Answer::Switches(ksecdd.switches()),
+        Question::Switches => Answer::Switches((*ksecdd.switches()).clone()),
         Question::Set(switches) => {
             if let Some(fault) = switches.faults.iter().find(|fault| !fault.fits()) {
                 bail!("a fault that cannot be: {fault:?}");

@@ -236,3 +236,35 @@ unsafe extern "system" fn UnsealMessage(
 extern "system" fn LabLeaks() -> u64 {
     call(|ksecdd| Ok(ksecdd.state().left_behind() as u64))
 }
+
+/// For the KMDF stand-in, when the driver is measured: how calls complete from now on. 0 is inline; 1 on so many
+/// workers, each so many microseconds after it has taken a call; 2 not at all until this is called again.
+#[cfg(feature = "bench")]
+#[unsafe(no_mangle)]
+extern "system" fn LabEngine(kind: u32, workers: u32, microseconds: u64) {
+    use tlsgate_lab_control::ksecdd::{Completion, Latency, Switches};
+    let ksecdd = crate::windows::attach::ksecdd();
+    ksecdd.set_switches(Switches {
+        completion: match kind {
+            0 => Completion::Inline,
+            1 => Completion::Late,
+            _ => Completion::Held,
+        },
+        workers: workers as usize,
+        latency: Latency::Fixed(microseconds),
+        ..(*ksecdd.switches()).clone()
+    });
+    ksecdd.release(None);
+}
+
+/// Likewise: the async contexts created so far.
+#[cfg(feature = "bench")]
+#[unsafe(no_mangle)]
+extern "system" fn LabAsyncContexts() -> u64 {
+    use tlsgate_lab_control::ksecdd::Function;
+    let calls = crate::windows::attach::ksecdd().state().calls;
+    calls
+        .get(&Function::SspiCreateAsyncContext)
+        .copied()
+        .unwrap_or_default()
+}

@@ -45,7 +45,7 @@ pub struct Ksecdd {
     pub random: Mutex<fastrand::Rng>,
     /// Async contexts whose callback got lost, the oldest first.
     pub lost: Mutex<Vec<Arc<AsyncContext>>>,
-    switches: Mutex<Switches>,
+    switches: Mutex<Arc<Switches>>,
     counts: Mutex<Counts>,
 }
 
@@ -81,8 +81,8 @@ impl Ksecdd {
     }
 
     /// How it behaves.
-    pub fn switches(&self) -> Switches {
-        lock(&self.switches).clone()
+    pub fn switches(&self) -> Arc<Switches> {
+        Arc::clone(&lock(&self.switches))
     }
 
     /// Makes it behave otherwise; says how it did before.
@@ -91,7 +91,8 @@ impl Ksecdd {
         if let Completion::Mixed(seed) = switches.completion {
             lock(&self.random).seed(seed);
         }
-        std::mem::replace(&mut *lock(&self.switches), switches)
+        let before = std::mem::replace(&mut *lock(&self.switches), Arc::new(switches));
+        Arc::unwrap_or_clone(before)
     }
 
     /// What is alive, pending and counted.
@@ -170,7 +171,11 @@ impl Ksecdd {
 
     /// Looks at the faults yet to come, and takes those that are due.
     pub fn faults(&self, look: impl FnOnce(&mut Vec<Fault>)) {
-        look(&mut lock(&self.switches).faults);
+        let mut switches = lock(&self.switches);
+        // Most have none, and then nothing is copied.
+        if !switches.faults.is_empty() {
+            look(&mut Arc::make_mut(&mut switches).faults);
+        }
     }
 }
 

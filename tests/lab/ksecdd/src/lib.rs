@@ -12,8 +12,8 @@
 //!   what a driver asks for when it acquires a credential
 //! * `buffers`, `protocols`, `memory`: the caller's buffers, what is in them, and the
 //!   caller's memory
-//! * `handles`, `workers`, `latency`, `machine`, `files`, `control`, `key_blob`, `rules`: what these
-//!   need
+//! * `handles`, `workers`, `latency`, `machine`, `files`, `control`, `key_blob`, `rules`, `checks`: what
+//!   these need
 //! * `tls`: TLS itself, without pointers, handles and threads
 //!
 //! On other systems than Windows only its tests are built.
@@ -23,6 +23,7 @@ mod asked;
 mod async_context;
 mod buffers;
 mod calls;
+mod checks;
 mod context;
 mod control;
 mod credential;

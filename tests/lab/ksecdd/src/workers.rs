@@ -1,11 +1,11 @@
 //! The threads that asynchronous calls run on, like those of the security subsystem.
 
-use crate::latency::Sampler;
+use crate::{checks, latency::Sampler};
 use std::{
     collections::VecDeque,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tlsgate_lab_control::ksecdd::Latency;
 
@@ -99,6 +99,7 @@ impl Shared {
 
     fn work(&self) {
         let mut queue = self.lock();
+        let mut pace = Pace::default();
         loop {
             if queue.busy < queue.limit
                 && let Some(job) = queue.ready.pop_front()
@@ -106,17 +107,37 @@ impl Shared {
                 queue.busy += 1;
                 let latency = queue.latency.next();
                 drop(queue);
-                thread::sleep(latency);
+                pace.sleep(latency);
                 job();
                 queue = self.lock();
                 queue.busy -= 1;
                 self.changed.notify_all();
             } else {
+                pace = Pace::default();
                 queue = self
                     .changed
                     .wait(queue)
                     .unwrap_or_else(PoisonError::into_inner);
             }
+        }
+    }
+}
+
+/// When a thread's last call was due, while it has not been idle since.
+#[derive(Default)]
+struct Pace(Option<Instant>);
+
+impl Pace {
+    /// A call takes this long before it does its work.
+    fn sleep(&mut self, latency: Duration) {
+        if checks::COSTLY {
+            thread::sleep(latency);
+        } else if !latency.is_zero() {
+            // So many a second, to be counted on: what the work takes, and what a sleep is too long, is off the next
+            // one's time.
+            let due = self.0.unwrap_or_else(Instant::now) + latency;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            self.0 = Some(due);
         }
     }
 }

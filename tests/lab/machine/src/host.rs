@@ -96,6 +96,7 @@ mod tests {
             prefix: folder.join("prefix"),
             machines: 2,
             modules: PathBuf::new(),
+            stand_ins: None,
             package: PathBuf::new(),
             requests: None,
         }

@@ -24,6 +24,8 @@ pub struct Layout {
     /// The stand-ins: `wdfldr.sys`, `ksecdd.sys`, `bcryptprimitives.dll`, and what else the lab
     /// brings.
     pub modules: PathBuf,
+    /// Where `wdfldr.sys` and `ksecdd.sys` are taken from instead, if not from there.
+    pub stand_ins: Option<PathBuf>,
     /// The release build under test: `tlsgate.sys`, `tlsgate.exe`.
     pub package: PathBuf,
     /// Where the requests that come to the driver are kept as files, if they are to be.
@@ -49,8 +51,19 @@ impl Layout {
             prefix: env::var_os(PREFIX)
                 .map_or_else(|| target.join("lab").join("prefix"), PathBuf::from),
             modules: target.join("lab").join("modules"),
+            stand_ins: None,
             package: target.join("package"),
             requests: env::var_os(REQUESTS).map(PathBuf::from),
+        }
+    }
+
+    /// The same with the stand-ins that measure a driver in its own process, and leave costly checks out.
+    #[must_use]
+    pub fn for_measuring() -> Self {
+        let usual = Self::of_workspace();
+        Self {
+            stand_ins: Some(usual.modules.with_file_name("bench-modules")),
+            ..usual
         }
     }
 

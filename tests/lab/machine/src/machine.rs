@@ -118,8 +118,9 @@ impl Machine {
         let Layout {
             modules, package, ..
         } = &self.layout;
+        let stand_ins = self.layout.stand_ins.as_ref().unwrap_or(modules);
         for name in KERNEL_MODULES {
-            files::place(&modules.join(name), &self.layout.drivers().join(name))?;
+            files::place(&stand_ins.join(name), &self.layout.drivers().join(name))?;
         }
         for folder in [
             self.layout.drivers(),

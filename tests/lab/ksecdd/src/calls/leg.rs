@@ -163,7 +163,7 @@ impl Ksecdd {
         context: Context,
         results: Results,
         watch: Watch,
-        switches: Switches,
+        switches: Arc<Switches>,
     ) -> Work {
         Box::new(move || {
             // SAFETY: until the callback the memory is the call's, says the contract.

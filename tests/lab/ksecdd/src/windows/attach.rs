@@ -27,6 +27,12 @@ const LAB_FAILED: &str = "lab";
 
 static KSECDD: LazyLock<Arc<Ksecdd>> = LazyLock::new(|| Ksecdd::new(Box::new(Kernel)));
 
+/// The stand-in, for what is no call of the driver's.
+#[cfg(feature = "bench")]
+pub fn ksecdd() -> &'static Arc<Ksecdd> {
+    &KSECDD
+}
+
 /// Does what a function of the module does, and stops the machine if that breaks a rule. The stack that it takes
 /// is not the driver's.
 #[inline(never)]

@@ -32,6 +32,8 @@ pub struct Handshakes {
     pub time: Duration,
     /// So many were resumed.
     pub resumed: u64,
+    /// So many came before, and are not measured.
+    pub before: u64,
 }
 
 impl Share {
@@ -57,6 +59,7 @@ impl Handshakes {
             latency: Histogram::new(3)?,
             time: Duration::ZERO,
             resumed: 0,
+            before: 0,
         })
     }
 }
@@ -70,12 +73,12 @@ pub async fn run(
 ) -> Result<Handshakes> {
     // Everything that is made once; and where sessions are resumed, the first one. Clients of rustls
     // use a TLS 1.3 ticket once.
-    let warming_up = if options.resumed {
+    let before = if options.resumed {
         options.connections
     } else {
         1
     };
-    for _ in 0..warming_up {
+    for _ in 0..before {
         connect(server, clients).await?.first_byte().await?;
     }
     let begun = Arc::new(AtomicU64::new(0));
@@ -104,6 +107,7 @@ pub async fn run(
         all.resumed += done.resumed;
     }
     all.time = started.elapsed();
+    all.before = before.into();
     Ok(all)
 }
 

@@ -4,6 +4,7 @@
 mod load;
 mod records;
 mod result;
+mod round_trip;
 mod side;
 
 use clap::{Args, ValueEnum};
@@ -15,7 +16,9 @@ Examples:
   tlsgate bench --bytes --json > bench.json        bytes a second too, for a script
 
 What is measured: the server's side of connections that do not leave this process, from the start of the
-handshake to its end on both sides. Both sides share the processors of this machine.";
+handshake to its end on both sides. Both sides share the processors of this machine. What an IOCTL costs that
+does nothing is measured in turn with that (QUERY_VERSION, with as many on their way): so many times as a
+handshake has IOCTLs, that is the part of its time that Windows takes to carry them.";
 
 /// The command line.
 #[expect(
@@ -79,36 +82,50 @@ pub use windows::run;
 mod windows {
     use super::{
         Bench, load,
-        result::{Measured, Run},
+        result::{Measured, Run, Trips},
+        round_trip::{self, Counted},
         side::{Clients, Server},
     };
     use crate::{
         environment,
-        selftest::{self, pki::Pki, site::Handle, stored::Stored},
+        selftest::{pki::Pki, site::Handle, stored::Stored},
     };
     use anyhow::{Context, Result, bail};
     use indicatif::{ProgressBar, ProgressStyle};
-    use std::{sync::Arc, time::Duration};
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+        time::Duration,
+    };
+    use tlsgate::Device;
 
     /// How often the two take turns with --compare.
     const TURNS: u32 = 4;
 
+    /// Of a turn's time, empty IOCTLs have each so much: one part of so many.
+    const PARTS: u32 = 8;
+
     /// Measures and prints.
     pub async fn run(options: &Bench) -> Result<()> {
-        let handle = selftest::handle()?;
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Counted::new(Device::open()?, Arc::clone(&count));
+        let handle = Handle::new(Arc::new(counted));
         let environment = environment::look(&handle.driver).await?;
         eprintln!("making certificates");
         let pki = Arc::new(Pki::new()?);
         let stored = Stored::put(&pki, options.exportable_keys)?;
         let measured = tokio::select! {
-            measured = measure(options, &handle, &pki) => measured,
+            measured = measure(options, &handle, &count, &pki) => measured,
             stopped = tokio::signal::ctrl_c() => {
                 stopped.context("cannot wait for Ctrl-C")?;
                 bail!("stopped by Ctrl-C")
             }
         };
         stored.remove()?;
-        let run = Run::new(options, environment, measured?);
+        let (measured, trips) = measured?;
+        let run = Run::new(options, environment, measured, trips);
         if options.json {
             println!("{}", serde_json::to_string_pretty(&run)?);
         } else {
@@ -117,7 +134,12 @@ mod windows {
         Ok(())
     }
 
-    async fn measure(options: &Bench, handle: &Handle, pki: &Arc<Pki>) -> Result<Vec<Measured>> {
+    async fn measure(
+        options: &Bench,
+        handle: &Handle,
+        count: &AtomicU64,
+        pki: &Arc<Pki>,
+    ) -> Result<(Vec<Measured>, Trips)> {
         let mut servers = vec![Server::driver(options, handle, pki).await?];
         if options.compare {
             servers.push(Server::rustls(options, pki)?);
@@ -131,13 +153,26 @@ mod windows {
             .iter()
             .map(|server| Measured::of(server.name()))
             .collect();
+        let mut trips = Trips::default();
         for turn in 0..turns {
+            progress.set_message("empty IOCTLs");
+            let share = load::Share::of(options, turns, turn);
+            trips
+                .alone
+                .add(round_trip::run(&handle.driver, 1, share.time / PARTS).await?);
+            let together = options.connections;
+            trips
+                .together
+                .add(round_trip::run(&handle.driver, together, share.time / PARTS).await?);
             for (server, measured) in servers.iter().zip(&mut measured) {
                 progress.set_message(format!("{}: handshakes", server.name()));
-                let share = load::Share::of(options, turns, turn);
-                measured
-                    .handshakes
-                    .add(load::run(options, share, server, &clients).await?);
+                let sent = count.load(Ordering::Relaxed);
+                let handshakes = load::run(options, share, server, &clients).await?;
+                if matches!(server, Server::Driver(_)) {
+                    trips.ioctls += count.load(Ordering::Relaxed) - sent;
+                    trips.handshakes += handshakes.before + handshakes.latency.len();
+                }
+                measured.handshakes.add(handshakes);
                 if options.bytes {
                     progress.set_message(format!("{}: bytes", server.name()));
                     measured
@@ -149,7 +184,7 @@ mod windows {
         }
         passing.abort();
         progress.finish_and_clear();
-        Ok(measured)
+        Ok((measured, trips))
     }
 
     /// On a terminal: how much of the time has passed, and what is being measured. Elsewhere nothing.

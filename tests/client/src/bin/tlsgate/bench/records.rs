@@ -27,20 +27,20 @@ pub struct Bytes {
 /// So many in so long.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rate {
-    pub bytes: u64,
+    pub count: u64,
     pub time: Duration,
 }
 
 impl Rate {
-    fn add(&mut self, other: Self) {
-        self.bytes += other.bytes;
+    pub fn add(&mut self, other: Self) {
+        self.count += other.count;
         self.time += other.time;
     }
 
-    /// Bytes a second.
+    /// How many a second.
     #[expect(clippy::cast_precision_loss, reason = "a rate has no more digits")]
     pub fn per_second(self) -> f64 {
-        self.bytes as f64 / self.time.as_secs_f64()
+        self.count as f64 / self.time.as_secs_f64()
     }
 }
 
@@ -105,7 +105,7 @@ async fn one_way(
         bytes += carried.context("a task failed")??;
     }
     Ok(Rate {
-        bytes,
+        count: bytes,
         time: started.elapsed(),
     })
 }

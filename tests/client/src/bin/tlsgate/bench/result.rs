@@ -16,9 +16,25 @@ pub struct Measured {
     pub bytes: Option<Bytes>,
 }
 
+/// Empty IOCTLs, and those of handshakes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trips {
+    /// One at a time.
+    pub alone: Rate,
+    /// As many at a time as connections shake hands.
+    pub together: Rate,
+    /// Those of so many handshakes.
+    pub ioctls: u64,
+    pub handshakes: u64,
+}
+
 /// Handshakes of all turns.
 #[derive(Default)]
-pub struct Sum(Option<Handshakes>);
+pub struct Sum {
+    all: Option<Handshakes>,
+    /// Handshakes a second in each turn.
+    rates: Vec<f64>,
+}
 
 impl Measured {
     /// Nothing yet.
@@ -34,8 +50,10 @@ impl Measured {
 impl Sum {
     /// One turn more.
     pub fn add(&mut self, turn: Handshakes) {
-        match &mut self.0 {
-            None => self.0 = Some(turn),
+        self.rates
+            .push(float(turn.latency.len()) / turn.time.as_secs_f64());
+        match &mut self.all {
+            None => self.all = Some(turn),
             Some(all) => {
                 all.latency += turn.latency;
                 all.time += turn.time;
@@ -55,6 +73,7 @@ pub struct Run {
     peer: &'static str,
     connections: u16,
     servers: Vec<Row>,
+    empty_ioctls: EmptyIoctls,
     /// The first server's numbers divided by the second's, with --compare.
     ratio: Option<Ratio>,
 }
@@ -67,9 +86,24 @@ struct Row {
     resumed: u64,
     seconds: f64,
     handshakes_per_second: f64,
+    /// Of each turn.
+    turns_handshakes_per_second: Vec<f64>,
     latency_microseconds: Latency,
     sealed_bytes_per_second: Option<f64>,
     unsealed_bytes_per_second: Option<f64>,
+}
+
+/// What it costs to carry IOCTLs that do nothing.
+#[derive(Debug, Serialize)]
+struct EmptyIoctls {
+    /// With as many on their way as connections shake hands.
+    per_second: f64,
+    /// Of one that goes alone.
+    microseconds_alone: f64,
+    /// IOCTLs that a handshake takes; those of its first byte and of its end among them.
+    per_handshake: f64,
+    /// What so many empty ones take of the time of a handshake: 1 is all of it.
+    share_of_a_handshake: f64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -83,14 +117,22 @@ struct Latency {
 #[derive(Debug, Serialize)]
 struct Ratio {
     handshakes_per_second: f64,
+    /// Half the distance between the quartiles of the turns' ratios.
+    handshakes_per_second_spread: f64,
     latency_p50: f64,
     sealed_bytes_per_second: Option<f64>,
     unsealed_bytes_per_second: Option<f64>,
 }
 
 impl Run {
-    pub fn new(options: &Bench, environment: Environment, measured: Vec<Measured>) -> Self {
+    pub fn new(
+        options: &Bench,
+        environment: Environment,
+        measured: Vec<Measured>,
+        trips: Trips,
+    ) -> Self {
         let servers: Vec<Row> = measured.into_iter().map(Row::new).collect();
+        let ours = servers.first().map_or(0.0, |row| row.handshakes_per_second);
         let ratio = match &servers[..] {
             [ours, theirs] => Some(Ratio::new(ours, theirs)),
             _ => None,
@@ -107,6 +149,7 @@ impl Run {
                 Peer::Tlsgate => "tlsgate",
             },
             connections: options.connections,
+            empty_ioctls: EmptyIoctls::new(trips, ours),
             servers,
             ratio,
         }
@@ -126,11 +169,12 @@ impl Row {
             resumed: 0,
             seconds: 0.0,
             handshakes_per_second: 0.0,
+            turns_handshakes_per_second: measured.handshakes.rates,
             latency_microseconds: Latency::default(),
             sealed_bytes_per_second: measured.bytes.map(|it| Rate::per_second(it.sealed)),
             unsealed_bytes_per_second: measured.bytes.map(|it| Rate::per_second(it.unsealed)),
         };
-        if let Some(all) = measured.handshakes.0 {
+        if let Some(all) = measured.handshakes.all {
             row.handshakes = all.latency.len();
             row.resumed = all.resumed;
             row.seconds = all.time.as_secs_f64();
@@ -146,11 +190,43 @@ impl Row {
     }
 }
 
+impl EmptyIoctls {
+    /// Beside so many handshakes a second.
+    fn new(trips: Trips, handshakes_per_second: f64) -> Self {
+        let per_second = trips.together.per_second();
+        let per_handshake = float(trips.ioctls) / float(trips.handshakes);
+        Self {
+            per_second,
+            microseconds_alone: 1e6 / trips.alone.per_second(),
+            per_handshake,
+            share_of_a_handshake: per_handshake / per_second * handshakes_per_second,
+        }
+    }
+}
+
+/// Half the distance between the quartiles of the turns' ratios.
+fn spread(ours: &[f64], theirs: &[f64]) -> f64 {
+    let mut ratios: Vec<f64> = ours.iter().zip(theirs).map(|(a, b)| a / b).collect();
+    ratios.sort_by(f64::total_cmp);
+    // The middle of either half.
+    let middle = |half: &[f64]| match half.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => half[odd / 2],
+        even => f64::midpoint(half[even / 2 - 1], half[even / 2]),
+    };
+    let half = ratios.len().div_ceil(2);
+    (middle(&ratios[ratios.len() - half..]) - middle(&ratios[..half])) / 2.0
+}
+
 impl Ratio {
     fn new(ours: &Row, theirs: &Row) -> Self {
         let both = |ours: Option<f64>, theirs: Option<f64>| Some(ours? / theirs?);
         Self {
             handshakes_per_second: ours.handshakes_per_second / theirs.handshakes_per_second,
+            handshakes_per_second_spread: spread(
+                &ours.turns_handshakes_per_second,
+                &theirs.turns_handshakes_per_second,
+            ),
             latency_p50: float(ours.latency_microseconds.p50)
                 / float(theirs.latency_microseconds.p50),
             sealed_bytes_per_second: both(
@@ -196,11 +272,20 @@ impl fmt::Display for Run {
                 )?;
             }
         }
+        let empty = &self.empty_ioctls;
+        writeln!(
+            f,
+            "IOCTLs   {:>9.1} empty ones/s, one alone {:.0} us; a handshake has {:.1}: {:.0} % of its time",
+            empty.per_second,
+            empty.microseconds_alone,
+            empty.per_handshake,
+            empty.share_of_a_handshake * 100.0
+        )?;
         if let Some(ratio) = &self.ratio {
             write!(
                 f,
-                "ratio    {:>9.2} handshakes/s   {:.2} p50",
-                ratio.handshakes_per_second, ratio.latency_p50
+                "ratio    {:>9.2} ± {:.2} handshakes/s   {:.2} p50",
+                ratio.handshakes_per_second, ratio.handshakes_per_second_spread, ratio.latency_p50
             )?;
             if let (Some(sealed), Some(unsealed)) = (
                 ratio.sealed_bytes_per_second,
@@ -246,7 +331,35 @@ mod tests {
         let ratio = Ratio::new(&ours, &theirs);
         assert!((ratio.handshakes_per_second - 2.0).abs() < 1e-9);
         assert!((ratio.latency_p50 - 2.0).abs() < 1e-9);
+        assert!(ratio.handshakes_per_second_spread.abs() < 1e-9);
         assert_eq!(ratio.sealed_bytes_per_second, None);
+    }
+
+    #[test]
+    fn the_spread_is_half_the_distance_between_quartiles() {
+        let near = |one: f64, other: f64| (one - other).abs() < 1e-9;
+        assert!(near(spread(&[], &[]), 0.0) && near(spread(&[3.0], &[2.0]), 0.0));
+        let theirs = [1.0; 4];
+        // Halves 1, 2 and 4, 8: quartiles 1.5 and 6.
+        assert!(near(spread(&[8.0, 1.0, 4.0, 2.0], &theirs), 2.25));
+    }
+
+    #[test]
+    fn empty_ioctls_have_their_share_of_a_handshake() {
+        let second = |count| Rate {
+            count,
+            time: Duration::from_secs(1),
+        };
+        let trips = Trips {
+            alone: second(2_000),
+            together: second(10_000),
+            ioctls: 88,
+            handshakes: 22,
+        };
+        let empty = EmptyIoctls::new(trips, 500.0);
+        assert!((empty.microseconds_alone - 500.0).abs() < 1e-9);
+        assert!((empty.per_handshake - 4.0).abs() < 1e-9);
+        assert!((empty.share_of_a_handshake - 0.2).abs() < 1e-9);
     }
 
     #[test]
@@ -255,7 +368,7 @@ mod tests {
         for _ in 0..2 {
             rate.add(Bytes {
                 sealed: Rate {
-                    bytes: 500,
+                    count: 500,
                     time: Duration::from_millis(250),
                 },
                 unsealed: Rate::default(),

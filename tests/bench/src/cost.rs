@@ -1,0 +1,182 @@
+//! What a handshake costs in the driver, and what it allocates.
+
+use crate::{
+    Bound, Effort, Engine, Gate, Results, Row, Site, Usage,
+    drive::{Count, End, Until, handshakes},
+    peer::{Clients, Servers, hear, speak},
+    rounds::{Versus, quantile, versus},
+    service::{FULL, Service},
+};
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+/// Handshakes of a round. Few: a round in which something else has had the processor is one of many.
+const HANDSHAKES: u64 = 50;
+
+/// Rounds for each of a comparison's.
+const ROUNDS: usize = 9;
+
+/// What each call would allocate that has its own async context, and its own pair of buffers.
+const OF_A_CALL: f64 = 3.0;
+
+/// The driver's own time over a handshake, and its allocations.
+///
+/// # Errors
+///
+/// A handshake fails.
+pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
+    gate.engine(Engine::Inline)?;
+    let service = Service::new(gate, site, FULL)?;
+    let servers = Servers::new(site, FULL)?;
+    let clients = [Clients::new(site, FULL)?];
+    let mut spent = Vec::new();
+    // What is kept to be used again has been made before anything is counted.
+    handshakes(&service, &clients, Until::Count(HANDSHAKES), End::Close)?;
+    let (before, calls_before) = (gate.usage(), service.statistics()?.calls);
+    let mut done = Count::default();
+    gate.clock(true);
+    let found = versus(
+        effort.rounds * ROUNDS,
+        || {
+            let begin = gate.usage();
+            let count = handshakes(&service, &clients, Until::Count(HANDSHAKES), End::Close)?;
+            done = done.and(count);
+            let of_round = Spent::between(begin, gate.usage(), count);
+            spent.push(of_round);
+            Ok(of_round.own)
+        },
+        || engine_time(&servers, &clients[0]),
+    )?;
+    gate.clock(false);
+    let (after, calls_after) = (gate.usage(), service.statistics()?.calls);
+    // The round in front does not count.
+    let spent = spent.get(1..).unwrap_or_default();
+    let mut rows = times(spent, &found);
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    let a_leg = |before: u64, after: u64| (after - before) as f64 / done.legs as f64;
+    rows.extend([
+        Row::once(
+            "pool allocations a leg",
+            "",
+            a_leg(before.pool_allocations, after.pool_allocations),
+            Some(Bound::AtMost(0.0)),
+        ),
+        Row::once(
+            "async contexts made a leg",
+            "",
+            a_leg(before.async_contexts_created, after.async_contexts_created),
+            Some(Bound::AtMost(0.0)),
+        ),
+        Row::once(
+            "allocations a leg, had each call its own async context and pair of buffers",
+            "",
+            a_leg(calls_before, calls_after) * OF_A_CALL,
+            None,
+        ),
+    ]);
+    Ok(Results {
+        rows,
+        plots: Vec::new(),
+        notes: vec![format!(
+            "A handshake's cost: full TLS 1.3 handshakes, ECDSA P-256, X25519, one at a time, in rounds of \
+             {HANDSHAKES}; the session's closing is part of it, and so is its making of the allocations. \
+             The engine's time is that of rustls' server called directly, from its making to its end."
+        )],
+    })
+}
+
+/// Microseconds of the driver over a handshake.
+#[derive(Clone, Copy)]
+struct Spent {
+    /// In its own code.
+    own: f64,
+    /// In what it imports.
+    imported: f64,
+    /// From a submission until an issuer takes it, each.
+    hop: f64,
+}
+
+impl Spent {
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    fn between(before: Usage, after: Usage, count: Count) -> Self {
+        let each = |time: Duration, count: u64| time.as_secs_f64() * 1e6 / count.max(1) as f64;
+        let imported = after.imported.saturating_sub(before.imported);
+        let driver = after.driver.saturating_sub(before.driver);
+        Self {
+            own: each(driver.saturating_sub(imported), count.handshakes),
+            imported: each(imported, count.handshakes),
+            hop: each(
+                after.hops.saturating_sub(before.hops),
+                after.hop_count - before.hop_count,
+            ),
+        }
+    }
+}
+
+fn times(spent: &[Spent], found: &Versus) -> Vec<Row> {
+    let of = |part: fn(&Spent) -> f64| spent.iter().map(part).collect::<Vec<_>>();
+    let share = |part: &[f64]| {
+        let both = part.iter().zip(&found.theirs);
+        both.map(|(part, engine)| 100.0 * part / engine)
+            .collect::<Vec<_>>()
+    };
+    let (imported, hop) = (of(|spent| spent.imported), of(|spent| spent.hop));
+    let all = of(|spent| spent.own + spent.imported);
+    let row = |name, unit, rounds: &[f64], bound| Row::of_rounds(name, unit, rounds, bound);
+    let engine = "the engine's time over a full handshake";
+    let own = "the driver's own code over a full handshake";
+    let with = "the driver with what it imports (stand-ins, Wine) over a full handshake";
+    vec![
+        row(engine, "µs", &found.theirs, None),
+        row(own, "µs", &found.ours, None),
+        row(
+            "the driver's own code, of the engine's time",
+            "%",
+            &share(&found.ours),
+            Some(Bound::AtMost(3.0)),
+        ),
+        row(with, "µs", &all, None),
+        row(
+            "what the driver imports, of the engine's time",
+            "%",
+            &share(&imported),
+            None,
+        ),
+        row("from a submission until an issuer has it", "µs", &hop, None),
+        // The least that was seen: what is left when nothing else has the processor.
+        Row::once(
+            "the driver's own code over a full handshake, the best tenth of the rounds",
+            "µs",
+            quantile(&found.ours, 0.1),
+            None,
+        ),
+    ]
+}
+
+/// Microseconds that rustls' server takes over a handshake.
+#[expect(clippy::cast_precision_loss, reason = "few")]
+fn engine_time(servers: &Servers, clients: &Clients) -> Result<f64> {
+    let mut time = Duration::ZERO;
+    for _ in 0..HANDSHAKES {
+        let mut client = clients.client()?;
+        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+        speak(&mut client, &mut to_server)?;
+        let begin = Instant::now();
+        let mut server = servers.server()?;
+        time += begin.elapsed();
+        while client.is_handshaking() || server.is_handshaking() {
+            let begin = Instant::now();
+            hear(&mut server, &to_server)?;
+            to_client.clear();
+            speak(&mut server, &mut to_client)?;
+            time += begin.elapsed();
+            hear(&mut client, &to_client)?;
+            to_server.clear();
+            speak(&mut client, &mut to_server)?;
+        }
+        let begin = Instant::now();
+        drop(server);
+        time += begin.elapsed();
+    }
+    Ok(time.as_secs_f64() * 1e6 / HANDSHAKES as f64)
+}

@@ -1,0 +1,135 @@
+//! Semaphores of our own in the driver's `KSEMAPHORE`s, and how long it takes from a release to the thread that it
+//! wakes.
+//!
+//! Wine's ask its server, twice for a hop from one thread to another, which takes some ten times as long as a
+//! kernel's semaphore. These sleep on the count itself, as a kernel's threads do.
+
+use crate::{
+    ledger::{self, Whose},
+    stop::lab_failed,
+};
+use std::{
+    sync::atomic::{
+        AtomicI32, AtomicU32, AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+    },
+    time::Duration,
+};
+use windows_sys::Win32::System::Threading::{
+    INFINITE, WaitOnAddress, WakeByAddressAll, WakeByAddressSingle,
+};
+
+/// In the driver's memory, in place of a `KSEMAPHORE`: 32 bytes.
+#[repr(C)]
+struct Semaphore {
+    /// `SemaphoreObject`
+    kind: u32,
+    count: AtomicI32,
+    /// No list's address.
+    mark: u64,
+    sleepers: AtomicU32,
+    _unused: [u32; 3],
+}
+
+const _: () = assert!(size_of::<Semaphore>() == 32);
+
+const MARK: u64 = 0x6261_7244_5345_4D41;
+
+/// Sums of the processor's counter: how long things were on their way is the difference.
+static RELEASED: AtomicU64 = AtomicU64::new(0);
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+static HOPS: AtomicU64 = AtomicU64::new(0);
+
+/// `KeInitializeSemaphore`
+pub fn initialize(semaphore: usize, count: i32, _limit: i32) {
+    /// `SemaphoreObject`
+    const KIND: u32 = 5;
+    let place = std::ptr::with_exposed_provenance_mut::<Semaphore>(semaphore);
+    let value = Semaphore {
+        kind: KIND,
+        count: AtomicI32::new(count),
+        mark: MARK,
+        sleepers: AtomicU32::new(0),
+        _unused: [0; 3],
+    };
+    // SAFETY: the driver gives 32 aligned bytes of its own, which nobody uses yet.
+    unsafe { place.write(value) };
+}
+
+/// The semaphore at an address, if one of ours is there.
+fn at(object: usize) -> Option<&'static Semaphore> {
+    // SAFETY: the driver passes a dispatcher object, which is aligned, has at least 24 bytes, and stays while it is
+    // waited for or released; integers have no invalid values. Of the bytes behind the mark nothing is read unless
+    // the mark says that there are 32.
+    let semaphore = unsafe { &*std::ptr::with_exposed_provenance::<Semaphore>(object) };
+    (semaphore.mark == MARK).then_some(semaphore)
+}
+
+/// Whether one of ours is there.
+pub fn is(object: usize) -> bool {
+    at(object).is_some()
+}
+
+/// `KeReleaseSemaphore`
+pub fn release(semaphore: usize, more: i32) -> i32 {
+    let Some(semaphore) = at(semaphore) else {
+        lab_failed!("KeReleaseSemaphore of what is none of ours");
+    };
+    if more == 1 {
+        RELEASED.fetch_add(ledger::ticks(), Relaxed);
+    }
+    let before = semaphore.count.fetch_add(more, SeqCst);
+    if semaphore.sleepers.load(SeqCst) > 0 {
+        let address = semaphore.count.as_ptr().cast();
+        if more == 1 {
+            // SAFETY: only the address counts.
+            unsafe { WakeByAddressSingle(address) };
+        } else {
+            // SAFETY: as above.
+            unsafe { WakeByAddressAll(address) };
+        }
+    }
+    before
+}
+
+/// `KeWaitForSingleObject` without a time-out.
+pub fn wait(semaphore: usize) {
+    let Some(semaphore) = at(semaphore) else {
+        lab_failed!("a wait for what is none of our semaphores");
+    };
+    while !take(semaphore) {
+        ledger::of(Whose::Nobody, || sleep(semaphore));
+    }
+    TAKEN.fetch_add(ledger::ticks(), Relaxed);
+    HOPS.fetch_add(1, Relaxed);
+}
+
+fn take(semaphore: &Semaphore) -> bool {
+    let less = |count: i32| (count > 0).then(|| count - 1);
+    semaphore.count.fetch_update(SeqCst, SeqCst, less).is_ok()
+}
+
+/// Sleeps while the count is 0; whoever makes it more sees that somebody sleeps, or this sees the count.
+fn sleep(semaphore: &Semaphore) {
+    semaphore.sleepers.fetch_add(1, SeqCst);
+    let nothing = 0_i32;
+    // SAFETY: both addresses are of four bytes that stay during the call.
+    unsafe {
+        WaitOnAddress(
+            semaphore.count.as_ptr().cast(),
+            (&raw const nothing).cast(),
+            size_of::<i32>(),
+            INFINITE,
+        );
+    }
+    semaphore.sleepers.fetch_sub(1, SeqCst);
+}
+
+/// The time from each release of one to the end of the wait that had it, summed, and how many those are. While
+/// nothing is on its way it is exact.
+pub fn hops() -> (Duration, u64) {
+    let (taken, released) = (TAKEN.load(SeqCst), RELEASED.load(SeqCst));
+    let ticks = taken.wrapping_sub(released);
+    let ticks = if ticks > u64::MAX / 2 { 0 } else { ticks };
+    (ledger::time(ticks), HOPS.load(SeqCst))
+}

@@ -1,0 +1,12 @@
+//! Which checks a build has.
+//!
+//! Some rules cost more than the function that they are about. A build with the feature `bench`, which measures the
+//! driver in its own process, leaves those out and keeps every other. No test but the benchmarks' runs with it.
+
+/// The costly checks are on: painted stacks, fences and patterns around and in what the driver is given, memory that
+/// is watched when it was given back, what replies have in them.
+pub const COSTLY: bool = !cfg!(feature = "bench");
+
+/// What the driver and its imports take is measured.
+#[cfg(windows)]
+pub const MEASURED: bool = cfg!(feature = "bench");

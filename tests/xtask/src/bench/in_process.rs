@@ -1,0 +1,60 @@
+//! The scenarios of `tests/bench`, run in the process that the driver is loaded in.
+
+use anyhow::{Context, Result};
+
+use super::results::Results;
+use crate::{
+    build::{self, Tools},
+    layout::Layout,
+    report,
+    step::Steps,
+    test::host_cargo,
+};
+
+/// What `tests/e2e/tests/bench` reads: names with commas in between, or `all`; and `Effort` of `tests/bench`.
+const SCENARIOS: &str = "TLSGATE_BENCH_SCENARIOS";
+const EFFORT: &str = "TLSGATE_BENCH_EFFORT";
+
+/// The effort of a short run: fewer and shorter rounds, and fewer sessions.
+const QUICK: &str =
+    r#"{"rounds": 5, "turn": {"secs": 0, "nanos": 200000000}, "sessions": 20000, "seed": 1}"#;
+
+/// Runs the scenarios with these names, or all. Gives what was measured, and whether that is all.
+///
+/// # Errors
+///
+/// A build failed, or nothing was measured.
+pub fn measure(
+    layout: &Layout,
+    tools: &Tools,
+    steps: &Steps,
+    quick: bool,
+    scenarios: &[&str],
+) -> Result<(Results, Result<()>)> {
+    build::bench_stand_ins(layout, tools, steps)?;
+    steps.step("measure in the driver's process", |step| {
+        let wanted = if scenarios.is_empty() {
+            "all".to_owned()
+        } else {
+            scenarios.join(",")
+        };
+        let mut run = host_cargo(layout.root(), "test");
+        run.args(["--locked", "-p", "tlsgate-e2e", "--test", "bench"])
+            .args(["--", "--nocapture"])
+            .env(SCENARIOS, wanted);
+        if quick {
+            run.env(EFFORT, QUICK);
+        }
+        let (body, ended) = report::given_in(layout, "bench-in-process", &mut run, step)?;
+        let mut results: Results = serde_json::from_value(body).context("its results")?;
+        results.notes.insert(0, METHOD.to_owned());
+        Ok((results, ended))
+    })
+}
+
+/// What the report says of these figures.
+const METHOD: &str = "\
+In process: the driver is the packaged tlsgate.sys, byte for byte, loaded in Wine's kernel process. The KMDF \
+stand-in calls it there directly, without Wine's own way of an IOCTL. The stand-ins are built for this with their \
+costly checks off; in every other run of the lab these checks are on. Where two things are compared, they take turns \
+in one run, and the figure is the median of the turns' ratios, with half the distance between their quartiles.";
