@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// How much is done for a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Effort {
     /// Rounds of a comparison; in each, either side has its turn.
     pub rounds: usize,
