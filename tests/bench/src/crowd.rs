@@ -55,6 +55,7 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     }
     // Few again: what has become dearer with time alone shows in both.
     drop(crowd);
+    measured.service.rest()?;
     let mut crowd = Crowd::new(gate, site);
     crowd.grow(FEW)?;
     let again = measured.cost()?;

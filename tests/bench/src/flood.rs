@@ -49,6 +49,7 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
         (effort.rounds / FEWER).max(1),
         || {
             let (latency, rate) = flooded(gate, site, legs, || good.offer(length, &with))?;
+            good.service.rest()?;
             let mut rates = flooding.lock().unwrap_or_else(PoisonError::into_inner);
             rates.push(rate);
             Ok(latency)

@@ -37,12 +37,14 @@ const WARMING: u32 = 1;
 pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     let hello = Clients::new(site, FULL)?.hello()?;
     let servers = Servers::new(site, FULL)?;
+    let keeper = Service::new(gate, site, FULL)?;
     let mut by_legs = Vec::new();
     let mut by_threads = Vec::new();
     // In turns: what the machine does meanwhile meets both alike.
     for (place, &legs) in LEGS.iter().enumerate() {
         if legs <= effort.sessions {
             by_legs.push(Point::of(gate, site, &hello, legs, effort)?);
+            keeper.rest()?;
         }
         if let Some(&threads) = PARKED.get(place).filter(|count| **count <= effort.sessions) {
             let window = Window::after(effort.turn * WARMING, effort.turn * TURNS);

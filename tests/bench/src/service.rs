@@ -4,10 +4,11 @@ use crate::{
     Completion, Done, Gate, Handle, Site,
     wire::{self, Frame},
 };
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use std::{
     sync::mpsc::{Receiver, Sender, channel},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 use tlsgate_protocol::payload::{AcquireReply, StatisticsReply, credential as flag, protocols};
 
@@ -79,6 +80,23 @@ impl<'a> Service<'a> {
         wire::Target::New {
             credential: self.credential,
             timeout_ms: 0,
+        }
+    }
+
+    /// Waits until nothing goes on in the driver: what is left of closed handles is deleted behind them.
+    ///
+    /// # Errors
+    ///
+    /// It does not come to rest.
+    pub fn rest(&self) -> Result<()> {
+        let begin = Instant::now();
+        loop {
+            let now = self.statistics()?;
+            if now.waiting_live + now.in_flight_live == 0 {
+                return Ok(());
+            }
+            ensure!(begin.elapsed() < PATIENCE, "the driver does not rest");
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
