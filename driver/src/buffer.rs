@@ -3,10 +3,9 @@
 
 use crate::{
     kmdf::lookaside::{Block, Lookaside},
-    memory::try_zeroed,
+    memory::{try_zeroed, wipe},
 };
 use alloc::boxed::Box;
-use zeroize::Zeroize;
 
 /// Memory for a token. Never a request's buffer: what a pending call refers to must outlive the
 /// request (a request can be given up, a call cannot).
@@ -61,6 +60,6 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.bytes_mut().zeroize();
+        wipe(self.bytes_mut());
     }
 }

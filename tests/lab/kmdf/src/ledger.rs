@@ -57,8 +57,6 @@ pub struct Total {
     pub driver: Duration,
     /// In what it imports.
     pub imported: Duration,
-    /// Calls of what it imports.
-    pub imports: u64,
 }
 
 /// Runs `work` for somebody.
@@ -120,28 +118,23 @@ pub fn run(wanted: bool) {
 /// Everything entered so far, without what entering it took.
 pub fn total() -> Total {
     let cost = cost();
-    let net = |kind: usize| {
-        let all = lock(&ALL);
-        let sum = |column: fn(&Account) -> &[AtomicU64; KINDS]| {
-            all.iter()
-                .map(|account| column(account)[kind].load(Relaxed))
-                .fold(0, u64::wrapping_add)
+    let all = lock(&ALL);
+    let net = |whose: Whose| {
+        let kind = whose as usize;
+        let sum = |of: fn(&Account) -> &[AtomicU64; KINDS]| {
+            let each = all.iter().map(|account| of(account)[kind].load(Relaxed));
+            each.fold(0, u64::wrapping_add)
         };
         let (ticks, stretches) = (
             sum(|account| &account.ticks),
             sum(|account| &account.stretches),
         );
-        (
-            time(ticks).saturating_sub(cost[kind].mul_f64(stretches as f64)),
-            stretches,
-        )
+        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53")]
+        time(ticks).saturating_sub(cost[kind].mul_f64(stretches as f64))
     };
-    let (driver, _) = net(Whose::Driver as usize);
-    let (imported, imports) = net(Whose::Import as usize);
     Total {
-        driver,
-        imported,
-        imports,
+        driver: net(Whose::Driver),
+        imported: net(Whose::Import),
     }
 }
 

@@ -201,8 +201,9 @@ pub fn release_semaphore(semaphore: usize, increment: i32, adjustment: i32, wait
     }
     #[cfg(feature = "bench")]
     {
-        _ = adjustment;
-        semaphore::release(semaphore, increment)
+        // A boost of the woken thread's priority, which nothing here has.
+        _ = increment;
+        semaphore::release(semaphore, adjustment)
     }
     #[cfg(not(feature = "bench"))]
     // SAFETY: as the driver asked.
