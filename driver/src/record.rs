@@ -8,8 +8,9 @@ use crate::{
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::{Shared, wipe},
+    memory::wipe,
     session::Session,
+    shared::Shared,
     sspi::{self, RecordBuffers, SealMessage, SharedUse, UnsealMessage},
 };
 use core::ptr;

@@ -5,7 +5,7 @@
 //! completed, and [`Pended`] gives its buffer to whoever has unmarked it, once.
 
 use super::{call::wdf, raw};
-use crate::{memory, nt};
+use crate::{memory::wipe as wipe_bytes, nt};
 use core::{ffi::c_void, mem::MaybeUninit, ptr};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
@@ -254,7 +254,7 @@ unsafe fn wipe(request: WDFREQUEST, reply: usize) {
     // function's contract).
     let came = unsafe { core::slice::from_raw_parts_mut(start, length) };
     if let Some(rest) = came.get_mut(reply..) {
-        memory::wipe(rest);
+        wipe_bytes(rest);
     }
 }
 
