@@ -12,7 +12,7 @@ use crate::{
 };
 use std::{
     any::Any,
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     ops::Deref,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -47,7 +47,8 @@ pub struct Object {
 struct State {
     references: u32,
     deleted: bool,
-    children: Vec<Handle>,
+    /// Of the driver's object there may be ten thousands. Which goes first is documented nowhere.
+    children: BTreeSet<Handle>,
 }
 
 /// An object whose kind is known.
@@ -122,7 +123,7 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
         state: Mutex::new(State {
             references: 1,
             deleted: false,
-            children: Vec::new(),
+            children: BTreeSet::new(),
         }),
     });
     if let Some(parent) = parent {
@@ -135,7 +136,7 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
                 call::function()
             );
         }
-        state.children.push(object.handle);
+        state.children.insert(object.handle);
     }
     OBJECTS
         .write()
@@ -268,9 +269,7 @@ fn release(object: &Arc<Object>) {
             .cloned()
     });
     if let Some(parent) = parent {
-        lock(&parent.state)
-            .children
-            .retain(|&child| child != object.handle);
+        lock(&parent.state).children.remove(&object.handle);
     }
 }
 
