@@ -255,6 +255,7 @@ fn deliver(mut operation: Stored<Operation>, outcome: &Outcome) {
     if is_valid(&parts.handle) || phase == Phase::Failed {
         parts.first.forget();
     }
+    session.forget_sizes();
     drop(right);
     let token = output
         .as_ref()
