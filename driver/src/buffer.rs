@@ -19,7 +19,7 @@ pub enum Buffer {
 impl Buffer {
     /// `length` bytes of 0. IRQL: up to DISPATCH_LEVEL. `None` when there is no memory.
     pub fn zeroed(list: &Lookaside, length: usize) -> Option<Self> {
-        if length <= list.size() {
+        if is_for(list, length) {
             list.zeroed(length).map(Self::Block)
         } else {
             try_zeroed(length).map(Self::Pool)
@@ -28,14 +28,20 @@ impl Buffer {
 
     /// A copy of `bytes`. IRQL and failure as above.
     pub fn copy_of(list: &Lookaside, bytes: &[u8]) -> Option<Self> {
-        if bytes.len() <= list.size() {
+        if is_for(list, bytes.len()) {
             return list.copy_of(bytes).map(Self::Block);
         }
-        let mut copy = try_zeroed(bytes.len())?;
-        for (place, byte) in copy.iter_mut().zip(bytes) {
+        Self::starting_with(list, bytes, bytes.len())
+    }
+
+    /// `length` bytes, of which the first are a copy of `bytes`, as many as fit, and the others 0. IRQL and
+    /// failure as above.
+    pub fn starting_with(list: &Lookaside, bytes: &[u8], length: usize) -> Option<Self> {
+        let mut buffer = Self::zeroed(list, length)?;
+        for (place, byte) in buffer.bytes_mut().iter_mut().zip(bytes) {
             *place = *byte;
         }
-        Some(Self::Pool(copy))
+        Some(buffer)
     }
 
     /// The bytes.
@@ -53,6 +59,11 @@ impl Buffer {
             Self::Pool(bytes) => bytes,
         }
     }
+}
+
+/// Whether so many bytes are had from the list: no bytes take no memory.
+fn is_for(list: &Lookaside, length: usize) -> bool {
+    length != 0 && length <= list.size()
 }
 
 impl Drop for Buffer {

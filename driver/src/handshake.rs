@@ -4,8 +4,9 @@ use crate::{
     credential::{Credential, CredentialUse},
     dispatch::{Outcome as Done, refuse, reply},
     handle::Handle,
+    input::Input,
     kmdf::request::Request,
-    leg::{Input, discard, fail, refusal, submit, write_reply},
+    leg::{discard, fail, refusal, submit, write_reply},
     session::{self, Session},
     shared::Shared,
     sspi::{self, Exclusive, FirstCall, is_valid},
@@ -196,7 +197,7 @@ fn go_on(
     let phase = right.holder().phase();
     let refused = match (phase, input) {
         (Phase::Failed, _) => NtStatus::STATUS_INVALID_DEVICE_STATE,
-        (Phase::Established, Ok(input)) if input.copy.bytes().is_empty() => {
+        (Phase::Established, Ok(input)) if input.bytes().is_empty() => {
             NtStatus::STATUS_INVALID_PARAMETER
         }
         // A post-handshake message as UNSEAL left it need not look like a record.

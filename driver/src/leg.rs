@@ -5,11 +5,11 @@ use crate::{
     dispatch::write,
     gate::Gate,
     handle::Handle,
+    input::Input,
     kmdf::request::Request,
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::Pending,
-    quota::Charge,
     session::Session,
     shared::Shared,
     sspi::{
@@ -39,38 +39,11 @@ pub struct HandshakeLeg {
     made_session: bool,
     progress: Leg,
     input: Input,
-    /// The copy that Schannel works on.
-    working: Option<Buffer>,
     output: Option<Buffer>,
     input_buffers: InputBuffers,
     output_buffers: OutputBuffers,
     target: TargetName,
     attributes: u32,
-}
-
-/// The caller's bytes as they came: a repeated call needs them unspoilt.
-pub struct Input {
-    /// The bytes.
-    pub copy: Buffer,
-    /// What it costs while it waits; the other buffers are bounded by admission.
-    _charge: Charge,
-}
-
-impl Input {
-    /// Copies them, charged to the handle. IRQL: up to DISPATCH_LEVEL.
-    ///
-    /// # Errors
-    ///
-    /// A quota is used up, or there is no memory.
-    pub fn copy_of(handle: &Shared<Handle>, bytes: &[u8]) -> Result<Self, NtStatus> {
-        let charge = Charge::take(handle, bytes.len())?;
-        let copy = Buffer::copy_of(&handle.gate.lists.blocks, bytes)
-            .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
-        Ok(Self {
-            copy,
-            _charge: charge,
-        })
-    }
 }
 
 /// Pends the request and queues the leg: in this order, as nothing may be issued for a request
@@ -99,7 +72,6 @@ pub fn submit(
         made_session,
         progress: Leg::new(),
         input,
-        working: None,
         output: None,
         input_buffers: InputBuffers::new(),
         output_buffers: OutputBuffers::new(),
@@ -165,13 +137,10 @@ pub fn step(operation: Stored<Operation>) {
 impl HandshakeLeg {
     /// Fresh buffers for the next call, tied together. `None` when there is no memory.
     fn prepare(&mut self, gate: &Gate) -> Option<Arguments> {
-        // A repeated call gives the old ones back first.
-        (self.working, self.output) = (None, None);
-        let range = self.progress.range(self.input.copy.bytes().len());
-        let part = self.input.copy.bytes().get(range).unwrap_or_default();
-        let working = self
-            .working
-            .insert(Buffer::copy_of(&gate.lists.blocks, part)?);
+        // A repeated call gives the old one back first.
+        self.output = None;
+        let range = self.progress.range(self.input.bytes().len());
+        let working = self.input.working(&gate.lists.blocks, range)?;
         let output = self.output.insert(Buffer::zeroed(
             &gate.lists.blocks,
             self.progress.capacity(),
@@ -195,7 +164,7 @@ impl HandshakeLeg {
             unsafe { InputBuffers::tie_first(input, protocols) }
         } else {
             // SAFETY: as above; the buffers are in memory of their own.
-            unsafe { InputBuffers::tie(input, working.bytes_mut(), protocols) }
+            unsafe { InputBuffers::tie(input, working, protocols) }
         };
         let new_context = &raw mut parts.handle;
         Some(Arguments {
@@ -242,7 +211,7 @@ pub fn completed(mut operation: Stored<Operation>, status: SecurityStatus) {
     };
     let leg: &mut HandshakeLeg = leg;
     let result = leg.result(status);
-    match leg.progress.after(leg.input.copy.bytes(), &result) {
+    match leg.progress.after(leg.input.bytes(), &result) {
         Step::Again => gate.issuers.go_on(operation),
         Step::Reply(outcome) => deliver(operation, &outcome),
     }
@@ -272,7 +241,6 @@ fn deliver(mut operation: Stored<Operation>, outcome: &Outcome) {
         id,
         made_session,
         input,
-        working,
         output,
         ..
     } = leg.into_inner();
@@ -287,6 +255,7 @@ fn deliver(mut operation: Stored<Operation>, outcome: &Outcome) {
     if is_valid(&parts.handle) || phase == Phase::Failed {
         parts.first.forget();
     }
+    session.forget_sizes();
     drop(right);
     let token = output
         .as_ref()
@@ -308,7 +277,7 @@ fn deliver(mut operation: Stored<Operation>, outcome: &Outcome) {
         }
     }
     // Everything goes before the operation ends: the driver may be unloaded right after.
-    drop((session, pending, input, working, output));
+    drop((session, pending, input, output));
     Operation::end(operation);
 }
 

@@ -48,6 +48,7 @@ mod ending;
 mod gate;
 mod handle;
 mod handshake;
+mod input;
 mod issuers;
 mod kmdf;
 mod layout;

@@ -102,7 +102,7 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
         Ok(found) => found,
         Err(status) => return refuse(request, status),
     };
-    let plan = match plan(&context, record.length) {
+    let plan = match plan(right.holder(), &context, record.length) {
         Ok(plan) => plan,
         Err(status) => {
             drop(right);
@@ -145,8 +145,8 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
 }
 
 /// The records of so many bytes.
-fn plan(context: &SecHandle, length: usize) -> Result<SealPlan, SecurityStatus> {
-    let sizes = Session::stream_sizes(context)?;
+fn plan(session: &Session, context: &SecHandle, length: usize) -> Result<SealPlan, SecurityStatus> {
+    let sizes = session.record_sizes(context)?;
     let (header, trailer) = (sizes.header as usize, sizes.trailer as usize);
     SealPlan::new(length, header, trailer, sizes.maximum_message as usize)
         .ok_or(SecurityStatus::SEC_E_INTERNAL_ERROR)

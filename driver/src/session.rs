@@ -49,11 +49,47 @@ pub struct Session {
     closer: AtomicPtr<Pending>,
     /// How long the handshake took, in units of 100 ns; 0 until it is complete.
     took: AtomicU64,
+    /// [`RecordSizes`] as they were after the last leg, once they have been asked for; else 0.
+    sizes: AtomicU64,
     /// The last status that failed it, or 0.
     failure: AtomicI32,
     /// One side has said close_notify.
     is_ended: AtomicBool,
     _share: Share,
+}
+
+/// Of `SecPkgContext_StreamSizes` what SEAL goes by, in bytes.
+pub struct RecordSizes {
+    /// In front of a record's data.
+    pub header: u32,
+    /// Behind it.
+    pub trailer: u32,
+    /// Most data of a record.
+    pub maximum_message: u32,
+}
+
+impl RecordSizes {
+    /// In one word; 0 for sizes that no record has.
+    fn pack(&self) -> u64 {
+        match (u16::try_from(self.header), u16::try_from(self.trailer)) {
+            (Ok(header), Ok(trailer)) => {
+                u64::from(header) << 48 | u64::from(trailer) << 32 | u64::from(self.maximum_message)
+            }
+            _ => 0,
+        }
+    }
+
+    fn unpack(word: u64) -> Option<Self> {
+        let part = |shift: u32, mask: u64| u32::try_from(word >> shift & mask).ok();
+        if word == 0 {
+            return None;
+        }
+        Some(Self {
+            header: part(48, u64::from(u16::MAX))?,
+            trailer: part(32, u64::from(u16::MAX))?,
+            maximum_message: part(0, u64::from(u32::MAX))?,
+        })
+    }
 }
 
 /// What a session is made of.
@@ -104,6 +140,7 @@ impl Session {
             deleter: AtomicPtr::new(deleter.into_raw()),
             closer: AtomicPtr::new(ptr::null_mut()),
             took: AtomicU64::new(0),
+            sizes: AtomicU64::new(0),
             failure: AtomicI32::new(0),
             is_ended: AtomicBool::new(false),
             _share: share,
@@ -226,6 +263,31 @@ impl Session {
         // SAFETY: the structure is the attribute's; the caller holds a use right.
         unsafe { sspi::query(context, SECPKG_ATTR_STREAM_SIZES, &mut sizes) }?;
         Ok(sizes)
+    }
+
+    /// The sizes that SEAL goes by. They are what the handshake has agreed on: ksecdd is asked once after each
+    /// leg. At PASSIVE_LEVEL, with a use right, which no leg is beside.
+    ///
+    /// # Errors
+    ///
+    /// What Schannel says.
+    pub fn record_sizes(&self, context: &SecHandle) -> Result<RecordSizes, SecurityStatus> {
+        if let Some(sizes) = RecordSizes::unpack(self.sizes.load(Ordering::Relaxed)) {
+            return Ok(sizes);
+        }
+        let asked = Self::stream_sizes(context)?;
+        let sizes = RecordSizes {
+            header: asked.header,
+            trailer: asked.trailer,
+            maximum_message: asked.maximum_message,
+        };
+        self.sizes.store(sizes.pack(), Ordering::Relaxed);
+        Ok(sizes)
+    }
+
+    /// A leg may have changed them. With the right to it.
+    pub fn forget_sizes(&self) {
+        self.sizes.store(0, Ordering::Relaxed);
     }
 
     /// Leaves the request that is to be completed when the context is gone.

@@ -54,33 +54,33 @@ impl<T> Places<T> {
     ///
     /// The value comes back when there is no room.
     pub fn push(&mut self, line: &mut Line, value: T) -> Result<(), T> {
-        let Some(link) = self.free_place() else {
+        let Some(own) = self.free_place() else {
             return Err(value);
         };
-        let Some(place) = self.place(link) else {
+        let Some(place) = self.place(own) else {
             return Err(value);
         };
         let next_free = place.next.take();
         place.value = Some(value);
         self.free = next_free;
-        match line.last.replace(link).and_then(|last| self.place(last)) {
-            Some(last) => last.next = Some(link),
-            None => line.first = Some(link),
+        match line.last.replace(own).and_then(|last| self.place(last)) {
+            Some(last) => last.next = Some(own),
+            None => line.first = Some(own),
         }
         Ok(())
     }
 
     /// Takes the first value of a line.
     pub fn pop(&mut self, line: &mut Line) -> Option<T> {
-        let link = line.first?;
+        let own = line.first?;
         let free = self.free;
-        let place = self.place(link)?;
+        let place = self.place(own)?;
         let value = place.value.take();
         line.first = core::mem::replace(&mut place.next, free);
         if line.first.is_none() {
             line.last = None;
         }
-        self.free = Some(link);
+        self.free = Some(own);
         value
     }
 

@@ -11,7 +11,7 @@ const KIND_SHIFT: u32 = 40;
 const NUMBER_SHIFT: u32 = 3;
 
 /// What a driver knows an object by: `WDFOBJECT` and its special forms. 0 is NULL.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(transparent)]
 pub struct Handle(pub u64);
 

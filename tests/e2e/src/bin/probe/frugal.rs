@@ -14,7 +14,7 @@ use tlsgate::{
     Device, Leg, NewSession, Start,
     protocol::{CredentialId, Ioctl, SessionId, payload::state},
 };
-use tlsgate_lab_control::ksecdd::Completion;
+use tlsgate_lab_control::ksecdd::{Completion, Function};
 
 /// Lives of sessions before anything is counted: lists have grown by then.
 const WARM: usize = 20;
@@ -118,11 +118,17 @@ async fn life(
     let tickets = within(driver.accept(Start::Continue(theirs), &finished.token)).await??;
     count(bench, "ACCEPT")?;
     established(&tickets)?;
+    let asked = attributes(bench)?;
     let sealed = within(driver.seal(ours, b"ping")).await??;
     count(bench, "SEAL")?;
+    let more = within(driver.seal(ours, b"pong")).await??;
+    let asked = attributes(bench)? - asked;
+    ensure!(asked == 1, "{asked} queries for two SEALs");
     let opened = within(driver.unseal(theirs, &sealed.bytes)).await??;
     count(bench, "UNSEAL")?;
     ensure!(opened.bytes == b"ping", "{opened:?}");
+    let opened = within(driver.unseal(theirs, &more.bytes)).await??;
+    ensure!(opened.bytes == b"pong", "{opened:?}");
     within(driver.query_session(theirs)).await??;
     count(bench, "QUERY_SESSION")?;
     within(driver.shutdown(ours)).await??;
@@ -132,6 +138,13 @@ async fn life(
         count(bench, "CLOSE_SESSION")?;
     }
     Ok(())
+}
+
+/// How often ksecdd has been asked for an attribute of a context.
+fn attributes(bench: &mut Bench) -> Result<u64> {
+    let calls = bench.lab.state()?.calls;
+    let asked = calls.get(&Function::QueryContextAttributesW);
+    Ok(asked.copied().unwrap_or(0))
 }
 
 fn established(leg: &Leg) -> Result<()> {
