@@ -39,6 +39,11 @@ pub fn all(lab: &Lab) -> Result<()> {
         resumed["ratio"].is_null() && resumed["tls"] == "1.2",
         "{resumed}"
     );
+
+    let compared = measure(lab, &["--resumed", "--tls", "1.2", "--compare"])?;
+    for row in rows(&compared)? {
+        sane(&row, HANDSHAKES)?;
+    }
     nothing_is_left(lab)
 }
 
