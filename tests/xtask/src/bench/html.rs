@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::{
     changes::Change,
     plot,
-    results::{Results, Row},
+    results::{Plot, Results, Row},
     table,
 };
 use crate::{layout::Layout, report};
@@ -38,11 +38,7 @@ fn page(commit: &str, command: &str, all: &Results, changes: &[Change]) -> Resul
     }
     page += "</table>\n";
     for curves in &all.plots {
-        let (title, svg) = (escaped(&curves.title), plot::svg(curves)?);
-        writeln!(
-            page,
-            "<figure><figcaption>{title}</figcaption>{svg}</figure>"
-        )?;
+        page += &figure_of(curves)?;
     }
     page += "<h2>Changes, before and after</h2>\n";
     if changes.is_empty() {
@@ -73,6 +69,19 @@ fn figure(row: &Row) -> String {
     format!(
         "<tr><td>{name}<td class=n>{value}<td class=n>{bound}<td class=\"{class}\">{holds}</tr>\n"
     )
+}
+
+/// Curves with their title and their names.
+fn figure_of(curves: &Plot) -> Result<String> {
+    let (title, svg) = (escaped(&curves.title), plot::svg(curves)?);
+    let names = plot::legend(curves).map(|(name, colour)| {
+        let name = escaped(name);
+        format!("<span style=\"color: {colour}\">\u{25a0}</span> {name} ")
+    });
+    let names = names.collect::<Vec<_>>().concat();
+    Ok(format!(
+        "<figure><figcaption>{title}</figcaption><p>{names}</p>{svg}</figure>\n"
+    ))
 }
 
 fn change(change: &Change) -> String {
@@ -112,8 +121,9 @@ fn escaped(text: &str) -> String {
 /// Where the figures come from, and where they do not.
 const WHERE: &str = "\
 <p><strong>No figure was taken on Windows.</strong> Everything here was measured in the lab on Linux: the packaged \
-driver in Wine's kernel, with stand-ins for KMDF and for the kernel's SSPI, whose engine is rustls. On a Windows \
-machine with the driver installed, one command takes the figures of that machine:</p>
+driver in Wine's kernel, with stand-ins for KMDF and for the kernel's SSPI, whose engine is rustls. It is the same \
+tlsgate.sys as everywhere; the stand-ins are built anew for this with their costly checks off, which are on in every \
+other run of the lab. On a Windows machine with the driver installed, one command takes the figures of that machine:</p>
 <pre>tlsgate bench --compare --bytes</pre>
 ";
 
@@ -143,7 +153,7 @@ pre { border: 1px solid var(--line); padding: .6rem; overflow-x: auto }
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::results::{Axis, Bound, Plot, Series};
+    use crate::bench::results::{Axis, Bound, Series};
 
     #[test]
     fn the_page_has_everything_and_fetches_nothing() {
@@ -186,6 +196,8 @@ mod tests {
             "class=\"bad\">no",
             "<svg",
             "how it was done",
+            "rgb(42, 125, 225)",
+            "</span> one ",
             "less of it",
             "0.250",
             "cargo xtask bench",

@@ -3,13 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::results::Results;
-use crate::{
-    build::{self, Tools},
-    layout::Layout,
-    report,
-    step::Steps,
-    test::host_cargo,
-};
+use crate::{layout::Layout, report, step::Steps, test::host_cargo};
 
 /// What `tests/e2e/tests/bench` reads: names with commas in between, or `all`; and `Effort` of `tests/bench`.
 const SCENARIOS: &str = "TLSGATE_BENCH_SCENARIOS";
@@ -23,15 +17,13 @@ const QUICK: &str =
 ///
 /// # Errors
 ///
-/// A build failed, or nothing was measured.
+/// Nothing was measured.
 pub fn measure(
     layout: &Layout,
-    tools: &Tools,
     steps: &Steps,
     quick: bool,
     scenarios: &[&str],
 ) -> Result<(Results, Result<()>)> {
-    build::bench_stand_ins(layout, tools, steps)?;
     steps.step("measure in the driver's process", |step| {
         let wanted = if scenarios.is_empty() {
             "all".to_owned()
@@ -55,6 +47,5 @@ pub fn measure(
 /// What the report says of these figures.
 const METHOD: &str = "\
 In process: the driver is the packaged tlsgate.sys, byte for byte, loaded in Wine's kernel process. The KMDF \
-stand-in calls it there directly, without Wine's own way of an IOCTL. The stand-ins are built for this with their \
-costly checks off; in every other run of the lab these checks are on. Where two things are compared, they take turns \
+stand-in calls it there directly, without Wine's own way of an IOCTL. Where two things are compared, they take turns \
 in one run, and the figure is the median of the turns' ratios, with half the distance between their quartiles.";

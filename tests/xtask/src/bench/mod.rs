@@ -91,10 +91,11 @@ pub fn run(layout: &Layout, steps: &Steps, order: &Order) -> Result<()> {
     let in_process = order.words.is_empty() || !scenarios.is_empty();
     if in_process || order.wants(end_to_end::NAME) {
         build::all(layout, &tools, steps)?;
+        build::bench_stand_ins(layout, &tools, steps)?;
     }
     if in_process {
         let results;
-        (results, ended) = in_process::measure(layout, &tools, steps, order.quick, &scenarios)?;
+        (results, ended) = in_process::measure(layout, steps, order.quick, &scenarios)?;
         all.extend(results);
     }
     if order.wants(end_to_end::NAME) {

@@ -48,6 +48,8 @@ fn draw(plot: &Plot, x: (f64, f64), y: (f64, f64), drawing: &mut String) -> Draw
     let text = ("sans-serif", 14).into_font().color(&INK);
     let mut chart = ChartBuilder::on(&area)
         .margin(10)
+        // Half of the last label stands over the end.
+        .margin_right(40)
         .x_label_area_size(45)
         .y_label_area_size(75)
         .build_cartesian_2d(x.0..x.1, y.0..y.1)?;
@@ -57,8 +59,10 @@ fn draw(plot: &Plot, x: (f64, f64), y: (f64, f64), drawing: &mut String) -> Draw
         .y_desc(&plot.y.label)
         .x_label_formatter(&|value| label(&plot.x, *value))
         .y_label_formatter(&|value| label(&plot.y, *value))
+        .x_labels(labels(&plot.x, x))
+        .y_labels(labels(&plot.y, y))
         .label_style(text.clone())
-        .axis_desc_style(text.clone())
+        .axis_desc_style(text)
         .axis_style(INK)
         .bold_line_style(INK.mix(0.15))
         .light_line_style(INK.mix(0.0))
@@ -70,21 +74,25 @@ fn draw(plot: &Plot, x: (f64, f64), y: (f64, f64), drawing: &mut String) -> Draw
             .filter_map(|point| placed(plot, *point))
             .collect();
         let style = colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(points.clone(), style).point_size(2))?
-            .label(&series.name)
-            .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+        chart.draw_series(LineSeries::new(points.clone(), style))?;
         let dot = |point| Circle::new(point, 2, colour.filled());
         chart.draw_series(points.into_iter().map(dot))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .border_style(INK.mix(0.3))
-        .label_font(text)
-        .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// The curves' names with their colours, for the page.
+pub fn legend(plot: &Plot) -> impl Iterator<Item = (&str, String)> {
+    let colour = |it: &RGBColor| format!("rgb({}, {}, {})", it.0, it.1, it.2);
+    let names = plot.series.iter().map(|series| &*series.name);
+    names.zip(COLOURS.iter().cycle().map(colour))
+}
+
+/// How many labels an axis has at most: one for each power of ten, if it is logarithmic.
+fn labels(axis: &Axis, (least, most): (f64, f64)) -> usize {
+    let powers = (0..10).take_while(|power| least + f64::from(*power) <= most);
+    if axis.log { powers.count() } else { 8 }
 }
 
 /// Where a point is drawn; nowhere if a logarithmic axis has no place for it.
@@ -134,9 +142,10 @@ mod tests {
         let drawn = svg(&plot(true, &[(1.0, 10.0), (1000.0, 20.0), (0.0, 5.0)])).unwrap();
         assert!(drawn.contains("currentColor") && !drawn.contains(INK_IN_SVG));
         assert!(!drawn.contains("#000000"), "black cannot be read on black");
-        for text in ["across &amp; on", "up", "curve", "1,000"] {
+        for text in ["across &amp; on", "up", "1,000"] {
             assert!(drawn.contains(text), "{text}: {drawn}");
         }
+        assert!(!drawn.contains("31.62"), "powers of ten are enough");
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"));
     }
 

@@ -144,7 +144,11 @@ mod windows {
         if options.compare {
             servers.push(Server::rustls(options, pki)?);
         }
-        let clients = Clients::new(options, handle, pki).await?;
+        // Each server's own: what one has for a session to be resumed, the other does not know.
+        let mut clients = Vec::new();
+        for _ in &servers {
+            clients.push(Clients::new(options, handle, pki).await?);
+        }
         let turns = if options.compare { TURNS } else { 1 };
         let measurements = servers.len() * if options.bytes { 3 } else { 1 };
         let progress = progress(options, measurements)?;
@@ -164,10 +168,10 @@ mod windows {
             trips
                 .together
                 .add(round_trip::run(&handle.driver, together, share.time / PARTS).await?);
-            for (server, measured) in servers.iter().zip(&mut measured) {
+            for ((server, clients), measured) in servers.iter().zip(&clients).zip(&mut measured) {
                 progress.set_message(format!("{}: handshakes", server.name()));
                 let sent = count.load(Ordering::Relaxed);
-                let handshakes = load::run(options, share, server, &clients).await?;
+                let handshakes = load::run(options, share, server, clients).await?;
                 if matches!(server, Server::Driver(_)) {
                     trips.ioctls += count.load(Ordering::Relaxed) - sent;
                     trips.handshakes += handshakes.before + handshakes.latency.len();
@@ -178,7 +182,7 @@ mod windows {
                     measured
                         .bytes
                         .get_or_insert_default()
-                        .add(super::records::run(options, share, server, &clients).await?);
+                        .add(super::records::run(options, share, server, clients).await?);
                 }
             }
         }

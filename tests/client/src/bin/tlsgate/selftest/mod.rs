@@ -82,7 +82,7 @@ fn list(json: bool) -> Result<String> {
 }
 
 #[cfg(windows)]
-pub use windows::{handle, run};
+pub use windows::run;
 
 #[cfg(windows)]
 mod windows {
@@ -101,7 +101,7 @@ mod windows {
     use tlsgate::{Device, Error};
 
     /// One more handle of the driver.
-    pub fn handle() -> Result<Handle, Error> {
+    fn handle() -> Result<Handle, Error> {
         Ok(Handle::new(Arc::new(Device::open()?)))
     }
 
