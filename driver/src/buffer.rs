@@ -3,9 +3,10 @@
 
 use crate::{
     kmdf::lookaside::{Block, Lookaside},
-    memory::{try_zeroed, wipe},
+    memory::try_zeroed,
 };
 use alloc::boxed::Box;
+use zeroize::Zeroize;
 
 /// Memory for a token. Never a request's buffer: what a pending call refers to must outlive the
 /// request (a request can be given up, a call cannot).
@@ -60,6 +61,6 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        wipe(self.bytes_mut());
+        self.bytes_mut().zeroize();
     }
 }

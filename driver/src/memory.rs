@@ -16,7 +16,6 @@ use core::{
     sync::atomic::{AtomicUsize, Ordering, fence},
 };
 use tlsgate_core::room;
-use zeroize::optimization_barrier;
 
 /// What the pool aligns to; `WdkAllocator` ignores a larger alignment.
 const POOL_ALIGNMENT: usize = 16;
@@ -81,13 +80,6 @@ pub fn try_list<T>(capacity: usize) -> Option<Vec<T>> {
     let mut list = Vec::new();
     list.try_reserve_exact(capacity).ok()?;
     Some(list)
-}
-
-/// Overwrites secrets with 0, and is not left out although nobody reads the memory any more. As quick as `memset`:
-/// `Zeroize` of bytes writes them one by one, which took a leg longer than everything else that it does.
-pub fn wipe(bytes: &mut [u8]) {
-    bytes.fill(0);
-    optimization_barrier(bytes);
 }
 
 /// UTF-16 of an ASCII text. IRQL and failure as above.
