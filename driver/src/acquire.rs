@@ -5,13 +5,13 @@ use crate::{
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::{self, Pending},
+    shared::Shared,
     sspi::{Authentication, Lent},
+    stock::Stored,
 };
-use alloc::boxed::Box;
 use core::ptr;
 use tlsgate_core::ticket::Begin;
 use tlsgate_protocol::{
@@ -41,7 +41,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
     let Work::Token(client) = operation.take() else {
-        operation.end();
+        Operation::end(operation);
         return refuse(request, NtStatus::STATUS_ACCESS_DENIED);
     };
     let profile = Profile {
@@ -50,11 +50,11 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
     };
     let made = Authentication::new(acquire)
         .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)
-        .and_then(|it| Credential::begin(handle, client, it, profile));
+        .and_then(|it| Credential::begin(handle, *client, it, profile));
     let right = match made {
         Ok(right) => right,
         Err(status) => {
-            operation.end();
+            Operation::end(operation);
             return refuse(request, status);
         }
     };
@@ -64,7 +64,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
         Err(status) => {
             let _after_this_use = credential::close(&credential);
             drop(right);
-            operation.end();
+            Operation::end(operation);
             return refuse(request, status);
         }
     };
@@ -82,7 +82,7 @@ pub fn dispatch(handle: &Shared<Handle>, request: Request, acquire: &Acquire<'_>
         }
         Err((request, status)) => {
             discard(handle, &credential, id);
-            operation.end();
+            Operation::end(operation);
             request.map_or(Done::Completed, |request| refuse(request, status))
         }
     }
@@ -104,14 +104,14 @@ fn may_replace(handle: &Handle, acquire: &Acquire<'_>) -> Result<(), NtStatus> {
 }
 
 /// The call. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(operation: Box<Operation>) {
+pub fn step(operation: Stored<Operation>) {
     if operation.begin() == Begin::Abandoned {
         return deliver(operation, SecurityStatus::SEC_E_INTERNAL_ERROR);
     }
     let gate = operation.gate();
     let mut operation = Lent::new(operation);
     let Work::Acquire(acquisition) = operation.get().work() else {
-        return operation.reclaim().end();
+        return Operation::end(operation.reclaim());
     };
     // Kept beside the operation, which may be gone before this function returns.
     let credential = acquisition.right.credential().clone();
@@ -160,20 +160,20 @@ pub fn step(operation: Box<Operation>) {
 }
 
 /// The call has completed. In the callback, IRQL up to DISPATCH_LEVEL, or on the issuer's thread.
-pub fn completed(operation: Box<Operation>, status: SecurityStatus) {
+pub fn completed(operation: Stored<Operation>, status: SecurityStatus) {
     deliver(operation, status);
 }
 
 /// No call was made, or it was refused. On an issuer's thread.
-fn refused(operation: Box<Operation>, status: SecurityStatus) {
+fn refused(operation: Stored<Operation>, status: SecurityStatus) {
     operation.returned();
     deliver(operation, status);
 }
 
-fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
+fn deliver(mut operation: Stored<Operation>, status: SecurityStatus) {
     let (Work::Acquire(acquisition), Some(pending)) = (operation.take(), operation.pending.take())
     else {
-        return operation.end();
+        return Operation::end(operation);
     };
     let Acquisition {
         right,
@@ -203,7 +203,7 @@ fn deliver(mut operation: Box<Operation>, status: SecurityStatus) {
         });
     }
     drop((credential, pending, handle));
-    operation.end();
+    Operation::end(operation);
 }
 
 /// Gives the new credential the id of the one that it replaces. The sessions of that one live on, and

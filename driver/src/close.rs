@@ -4,8 +4,8 @@ use crate::{
     dispatch::{Outcome as Done, refuse},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
     pending::Pending,
+    shared::Shared,
     sspi,
 };
 use tlsgate_protocol::{NtStatus, SessionId};

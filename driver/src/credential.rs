@@ -4,15 +4,15 @@ use crate::{
     ending::Ending,
     gate::Gate,
     handle::Handle,
-    memory::Shared,
     nt::token::Client,
     operation::{Operation, Work},
     pending::Pending,
     quarantine,
     quota::Share,
+    shared::Shared,
     sspi::{AsyncContext, Authentication, INVALID_HANDLE},
+    stock::Stored,
 };
-use alloc::boxed::Box;
 use core::{
     cell::UnsafeCell,
     ptr,
@@ -118,7 +118,7 @@ impl Credential {
                 authentication,
             }),
             client: UnsafeCell::new(Some(client)),
-            freer: AtomicPtr::new(Box::into_raw(freer)),
+            freer: AtomicPtr::new(freer.into_raw()),
             closer: AtomicPtr::new(ptr::null_mut()),
             _share: share,
         };
@@ -135,7 +135,7 @@ impl Credential {
                 let asynchronous = credential.parts.get_mut().asynchronous.take();
                 gate.free_async_context(asynchronous, &handle.quarantine);
                 if let Some(freer) = credential.take_freer() {
-                    freer.end();
+                    Operation::end(freer);
                 }
                 Err(none)
             }
@@ -189,10 +189,10 @@ impl Credential {
         (!raw.is_null()).then(|| unsafe { Shared::from_raw(raw) })
     }
 
-    fn take_freer(&self) -> Option<Box<Operation>> {
+    fn take_freer(&self) -> Option<Stored<Operation>> {
         let raw = self.freer.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what `new` leaked, taken back once.
-        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+        (!raw.is_null()).then(|| unsafe { Stored::from_raw(raw) })
     }
 }
 

@@ -11,8 +11,8 @@ use crate::{
         request::Request,
         utf16,
     },
-    memory::Shared,
     pending::{REQUEST_CONTEXT, request_gone},
+    shared::Shared,
 };
 use core::{
     mem::ManuallyDrop,

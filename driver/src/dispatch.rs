@@ -5,10 +5,12 @@ use crate::{
     handle::Handle,
     handshake,
     kmdf::request::Request,
-    memory::Shared,
+    memory::try_box,
     nt::token::Client,
     operation::{Operation, Work},
-    pending, query, record, release, session_query, trace,
+    pending, query, record, release, session_query,
+    shared::Shared,
+    trace,
 };
 use tlsgate_protocol::{Ioctl, NtStatus, Request as Typed, Role, payload::functions};
 use wdk_sys::{WDFDEVICE, WDFQUEUE, WDFREQUEST};
@@ -46,7 +48,8 @@ pub unsafe extern "C" fn in_caller_context(device: WDFDEVICE, request: WDFREQUES
 fn capture(request: &Request) -> Result<(), NtStatus> {
     let handle =
         crate::device::handle_of(request).ok_or(NtStatus::STATUS_INVALID_DEVICE_REQUEST)?;
-    let client = Client::capture()?;
+    let client =
+        try_box(Client::capture()?).map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
     let operation = Operation::new(handle.gate, handle.lane, Work::Token(client))?;
     pending::put_operation(request, operation);
     Ok(())

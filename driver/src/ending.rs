@@ -2,14 +2,14 @@
 
 use crate::{
     credential::Freeing,
-    memory::Shared,
     operation::{self, Operation, Work},
     pending::Pending,
     quarantine,
     session::{Session, finish_deletion},
+    shared::Shared,
     sspi::{self, AsyncContext, Deletion, Lent, is_valid},
+    stock::Stored,
 };
-use alloc::boxed::Box;
 use tlsgate_protocol::SecurityStatus;
 use wdk_sys::{
     SECURITY_STATUS, SecHandle, SspiAsyncContext,
@@ -81,7 +81,7 @@ impl Ending {
 }
 
 /// Ends the handle if there is one, then the rest. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(operation: Box<Operation>) {
+pub fn step(operation: Stored<Operation>) {
     let gate = operation.gate();
     let mut operation = Lent::new(operation);
     let Work::End {
@@ -90,7 +90,7 @@ pub fn step(operation: Box<Operation>) {
         result,
     } = operation.get().work()
     else {
-        return operation.reclaim().end();
+        return Operation::end(operation.reclaim());
     };
     if closer.is_none() {
         *closer = ending.take_closer();
@@ -118,7 +118,7 @@ pub fn step(operation: Box<Operation>) {
     let refused = unsafe { operation::issue(gate, ready, operation, None, call) };
     if let Some((mut operation, _status)) = refused {
         let Work::End { ending, .. } = operation.work() else {
-            return operation.end();
+            return Operation::end(operation);
         };
         gate.quarantine(ending.parts().1.take(), &share);
         let result = ending.without_async_context();
@@ -126,12 +126,12 @@ pub fn step(operation: Box<Operation>) {
     }
 }
 
-fn finish(mut operation: Box<Operation>, result: SecurityStatus) {
+fn finish(mut operation: Stored<Operation>, result: SecurityStatus) {
     if let Work::End { ending, closer, .. } = operation.take() {
         match ending {
             Ending::Session(deletion) => finish_deletion(deletion, closer, result),
             Ending::Credential(freeing) => freeing.finish(closer, result),
         }
     }
-    operation.end();
+    Operation::end(operation);
 }

@@ -3,12 +3,13 @@
 use crate::{
     counters::{Counter, Counters},
     issuers::{Issuers, MOST_THREADS},
-    kmdf::lookaside::Lookaside,
-    memory::{Shared, try_box},
+    lists::Lists,
+    memory::try_box,
     nt::{self, event::Event, thread},
     operation::Operation,
     parameters::Parameters,
     quarantine::{self, Quarantine},
+    shared::Shared,
     sspi::{AsyncContext, Ready, look_up},
     trace,
     watch::Watch,
@@ -25,9 +26,6 @@ use tlsgate_core::{
     settings::Settings,
 };
 use tlsgate_protocol::{NtStatus, payload::functions};
-
-/// Bytes of a look-aside block: what a leg's output starts with, and most inputs fit in.
-const BLOCK: usize = 8 * 1024;
 
 /// How long unload waits after the last callback has been heard of, for its `ret` (design,
 /// invariant 4). Nothing tells a driver that a thread has left its code; the last statement of the
@@ -54,8 +52,6 @@ pub struct Gate {
     pub issuers: Issuers,
     /// The thread that looks after calls and deadlines.
     pub watch: Watch,
-    /// Blocks for tokens.
-    pub blocks: Lookaside,
     /// Driver-wide quotas.
     pub quotas: Quotas,
     /// Which optional functions ksecdd.sys has, looked up when the driver was loaded.
@@ -70,6 +66,8 @@ pub struct Gate {
     alive: Rundown<AtomicUsize>,
     /// Set when the last of them has gone.
     drained: Event,
+    /// What legs, sessions and requests are made of. Goes last.
+    pub lists: Lists,
 }
 
 /// What is bounded in all, whichever handle it is of.
@@ -109,7 +107,6 @@ impl Gate {
         let gate = Self {
             issuers: Issuers::new(limits)?,
             watch: Watch::new()?,
-            blocks: Lookaside::new(BLOCK)?,
             quotas: Quotas {
                 handles: Quota::new(size(settings.handles)),
                 sessions: Quota::new(size(settings.sessions)),
@@ -123,6 +120,7 @@ impl Gate {
             quarantine: Quarantine::new(policy)?,
             alive: Rundown::new(),
             drained: Event::new(),
+            lists: Lists::new()?,
             switched_off: switched_off(&settings),
             settings,
         };
@@ -199,7 +197,7 @@ impl Gate {
 
     /// Makes an async context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
     fn new_async_context(&self) -> Option<AsyncContext<Operation>> {
-        let context = AsyncContext::new()?;
+        let context = AsyncContext::new(&self.lists.calls)?;
         self.counters.async_contexts_live.up();
         Some(context)
     }

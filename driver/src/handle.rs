@@ -4,11 +4,11 @@ use crate::{
     credential::{self, Credential},
     gate::{Gate, Quota, mebibytes, size},
     kmdf::spin_lock::SpinLock,
-    memory::Shared,
     nt,
     pending::Pending,
     quarantine, quota,
     session::Session,
+    shared::Shared,
     sspi,
 };
 use core::sync::atomic::AtomicUsize;

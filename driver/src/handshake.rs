@@ -6,11 +6,10 @@ use crate::{
     handle::Handle,
     kmdf::request::Request,
     leg::{Input, discard, fail, refusal, submit, write_reply},
-    memory::{Shared, try_concat, try_widen},
     session::{self, Session},
-    sspi::{self, Exclusive, FirstCall, is_valid, schannel},
+    shared::Shared,
+    sspi::{self, Exclusive, FirstCall, is_valid},
 };
-use alloc::boxed::Box;
 use tlsgate_core::{
     leg::{Admission, admit},
     record::Place,
@@ -94,9 +93,7 @@ impl Beginning {
                 Role::Client => Admission::Call,
             },
             input: Input::copy_of(handle, leg.input),
-            first: application_protocols(new.alpn)
-                .zip(try_widen(new.server_name))
-                .map(|(protocols, name)| FirstCall::new(protocols, name)),
+            first: FirstCall::new(&handle.gate.lists.small_blocks, new.alpn, new.server_name),
         }
     }
 }
@@ -271,23 +268,6 @@ fn make_session(
             Err(status)
         }
     }
-}
-
-/// `SEC_APPLICATION_PROTOCOLS` with one ALPN list; empty for an empty list. `None` when there is no
-/// memory.
-fn application_protocols(alpn: &[u8]) -> Option<Box<[u8]>> {
-    if alpn.is_empty() {
-        return Some(Box::default());
-    }
-    let list = u16::try_from(alpn.len()).ok()?;
-    // Extension and list length stand in front of the names.
-    let all = u32::from(list).checked_add(6)?;
-    try_concat(&[
-        &all.to_le_bytes(),
-        &schannel::ALPN_EXTENSION.to_le_bytes(),
-        &list.to_le_bytes(),
-        alpn,
-    ])
 }
 
 fn refused_status(refused: Refused) -> NtStatus {

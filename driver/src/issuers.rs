@@ -11,8 +11,9 @@ use crate::{
         thread::{self, Thread},
     },
     operation::Operation,
+    stock::Stored,
 };
-use alloc::{boxed::Box, vec::Vec};
+use alloc::vec::Vec;
 use core::{pin::Pin, ptr, sync::atomic::AtomicUsize};
 use tlsgate_core::{
     issuing::Issuing,
@@ -32,7 +33,7 @@ const _: () = assert!(ENOUGH_FOR_ALL as usize >= MOST_THREADS);
 
 /// The threads and their queue.
 pub struct Issuers {
-    queue: SpinLock<Queue<Box<Operation>>>,
+    queue: SpinLock<Queue<Stored<Operation>>>,
     work: Semaphore,
     /// Not 0 when the threads are to end.
     stopping: AtomicUsize,
@@ -117,13 +118,13 @@ impl Issuers {
     }
 
     /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
-    pub fn submit(&'static self, operation: Box<Operation>) {
+    pub fn submit(&'static self, operation: Stored<Operation>) {
         let lane = operation.lane();
         pushed(Threads(self).submit(lane, operation));
     }
 
     /// Lets an admitted operation take its next step. IRQL: up to DISPATCH_LEVEL.
-    pub fn go_on(&'static self, operation: Box<Operation>) {
+    pub fn go_on(&'static self, operation: Stored<Operation>) {
         pushed(Threads(self).go_on(operation));
     }
 
@@ -134,11 +135,11 @@ impl Issuers {
     }
 }
 
-fn pushed(result: Result<(), Box<Operation>>) {
+fn pushed(result: Result<(), Stored<Operation>>) {
     // Cannot fail: every operation is registered. Its memory is kept rather than freed, as a call of
     // it might be under way.
     if let Err(operation) = result {
-        Box::leak(operation);
+        operation.leak();
     }
 }
 
@@ -147,10 +148,10 @@ struct Threads(&'static Issuers);
 
 impl Issuing for Threads {
     type Word = AtomicUsize;
-    type Operation = Box<Operation>;
+    type Operation = Stored<Operation>;
     type Thread = Thread;
 
-    fn queue<R>(&self, act: impl FnOnce(&mut Queue<Box<Operation>>) -> R) -> R {
+    fn queue<R>(&self, act: impl FnOnce(&mut Queue<Stored<Operation>>) -> R) -> R {
         act(&mut self.0.queue.lock())
     }
 

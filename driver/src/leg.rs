@@ -6,18 +6,18 @@ use crate::{
     gate::Gate,
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
     nt::token::Client,
     operation::{self, Operation, Work},
     pending::Pending,
     quota::Charge,
     session::Session,
+    shared::Shared,
     sspi::{
         self, Exclusive, HandshakeArguments as Arguments, InputBuffers, Lent, OutputBuffers,
-        is_valid,
+        TargetName, is_valid,
     },
+    stock::Stored,
 };
-use alloc::boxed::Box;
 use core::ptr;
 use tlsgate_core::{
     leg::{CallResult, Leg, Outcome, Step},
@@ -31,7 +31,7 @@ use tlsgate_protocol::{
 };
 use zerocopy::IntoBytes;
 
-/// A leg on its way. Everything a call refers to lies in here, or in the session.
+/// A leg on its way. Everything a call refers to lies in here, which stays where it is, or in the session.
 pub struct HandshakeLeg {
     right: Exclusive<Session>,
     id: SessionId,
@@ -44,6 +44,7 @@ pub struct HandshakeLeg {
     output: Option<Buffer>,
     input_buffers: InputBuffers,
     output_buffers: OutputBuffers,
+    target: TargetName,
     attributes: u32,
 }
 
@@ -63,7 +64,7 @@ impl Input {
     /// A quota is used up, or there is no memory.
     pub fn copy_of(handle: &Shared<Handle>, bytes: &[u8]) -> Result<Self, NtStatus> {
         let charge = Charge::take(handle, bytes.len())?;
-        let copy = Buffer::copy_of(&handle.gate.blocks, bytes)
+        let copy = Buffer::copy_of(&handle.gate.lists.blocks, bytes)
             .ok_or(NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
         Ok(Self {
             copy,
@@ -102,7 +103,11 @@ pub fn submit(
         output: None,
         input_buffers: InputBuffers::new(),
         output_buffers: OutputBuffers::new(),
+        target: TargetName::none(),
         attributes: 0,
+    };
+    let Ok(leg) = gate.lists.legs.store(leg) else {
+        return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
     };
     let mut operation = match Operation::new(gate, handle.lane, Work::Leg(leg)) {
         Ok(operation) => operation,
@@ -115,21 +120,21 @@ pub fn submit(
             Ok(())
         }
         Err(refused) => {
-            operation.end();
+            Operation::end(operation);
             Err(refused)
         }
     }
 }
 
 /// The next call of a leg. On an issuer's thread, at PASSIVE_LEVEL.
-pub fn step(operation: Box<Operation>) {
+pub fn step(operation: Stored<Operation>) {
     if operation.begin() == Begin::Abandoned {
         return lost(operation);
     }
     let gate = operation.gate();
     let mut operation = Lent::new(operation);
     let Work::Leg(leg) = operation.get().work() else {
-        return operation.reclaim().end();
+        return Operation::end(operation.reclaim());
     };
     // Kept beside the operation, which may be gone before this function returns.
     let session = leg.right.holder().clone();
@@ -164,28 +169,32 @@ impl HandshakeLeg {
         (self.working, self.output) = (None, None);
         let range = self.progress.range(self.input.copy.bytes().len());
         let part = self.input.copy.bytes().get(range).unwrap_or_default();
-        let working = self.working.insert(Buffer::copy_of(&gate.blocks, part)?);
-        let output = self
-            .output
-            .insert(Buffer::zeroed(&gate.blocks, self.progress.capacity())?);
+        let working = self
+            .working
+            .insert(Buffer::copy_of(&gate.lists.blocks, part)?);
+        let output = self.output.insert(Buffer::zeroed(
+            &gate.lists.blocks,
+            self.progress.capacity(),
+        )?);
         let role = self.right.holder().role();
         let credential = self.right.holder().credential();
         let (credential, flags) = (credential.handle(), credential.profile().flags);
         let parts = self.right.parts();
         let has_context = is_valid(&parts.handle);
         let is_first = role == Role::Client && !has_context;
+        self.target = parts.first.name();
         let protocols: &mut [u8] = if has_context {
             &mut []
         } else {
-            &mut parts.first.protocols
+            parts.first.protocols()
         };
         let input = &raw mut self.input_buffers;
         let input = if is_first {
-            // SAFETY: this value is in its operation's heap memory, the protocols in the session's;
-            // all stay until the callback.
+            // SAFETY: this value is in memory of a list, the protocols in the session's; all stay until the
+            // callback.
             unsafe { InputBuffers::tie_first(input, protocols) }
         } else {
-            // SAFETY: as above; the buffers are in heap memory of their own.
+            // SAFETY: as above; the buffers are in memory of their own.
             unsafe { InputBuffers::tie(input, working.bytes_mut(), protocols) }
         };
         let new_context = &raw mut parts.handle;
@@ -202,7 +211,7 @@ impl HandshakeLeg {
             },
             // Only before there is a context, as msquic does.
             target: if is_first {
-                parts.first.target()
+                self.target.address()
             } else {
                 ptr::null_mut()
             },
@@ -226,11 +235,12 @@ impl HandshakeLeg {
 }
 
 /// A call has completed. In the callback, IRQL up to DISPATCH_LEVEL, or on the issuer's thread.
-pub fn completed(mut operation: Box<Operation>, status: SecurityStatus) {
+pub fn completed(mut operation: Stored<Operation>, status: SecurityStatus) {
     let gate = operation.gate();
     let Work::Leg(leg) = operation.work() else {
-        return operation.end();
+        return Operation::end(operation);
     };
+    let leg: &mut HandshakeLeg = leg;
     let result = leg.result(status);
     match leg.progress.after(leg.input.copy.bytes(), &result) {
         Step::Again => gate.issuers.go_on(operation),
@@ -239,13 +249,13 @@ pub fn completed(mut operation: Box<Operation>, status: SecurityStatus) {
 }
 
 /// No call was made, or it was refused. On an issuer's thread.
-fn finish(operation: Box<Operation>, status: SecurityStatus) {
+fn finish(operation: Stored<Operation>, status: SecurityStatus) {
     operation.returned();
     deliver(operation, &Outcome::failed(status));
 }
 
 /// The request was given up while the leg waited. On an issuer's thread.
-fn lost(operation: Box<Operation>) {
+fn lost(operation: Stored<Operation>) {
     deliver(
         operation,
         &Outcome::failed(SecurityStatus::SEC_E_INTERNAL_ERROR),
@@ -253,19 +263,19 @@ fn lost(operation: Box<Operation>) {
 }
 
 /// The end of a leg: the session first, so that the caller's next request finds it free.
-fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
+fn deliver(mut operation: Stored<Operation>, outcome: &Outcome) {
     let (Work::Leg(leg), Some(pending)) = (operation.take(), operation.pending.take()) else {
-        return operation.end();
+        return Operation::end(operation);
     };
     let HandshakeLeg {
-        right,
+        mut right,
         id,
         made_session,
         input,
         working,
         output,
         ..
-    } = leg;
+    } = leg.into_inner();
     let session = right.holder().clone();
     match outcome.becomes {
         Some(Phase::Established) => session.establish(),
@@ -273,6 +283,10 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
         Some(Phase::Handshaking) | None => {}
     }
     let phase = session.phase();
+    let parts = right.parts();
+    if is_valid(&parts.handle) || phase == Phase::Failed {
+        parts.first.forget();
+    }
     drop(right);
     let token = output
         .as_ref()
@@ -295,7 +309,7 @@ fn deliver(mut operation: Box<Operation>, outcome: &Outcome) {
     }
     // Everything goes before the operation ends: the driver may be unloaded right after.
     drop((session, pending, input, working, output));
-    operation.end();
+    Operation::end(operation);
 }
 
 /// A session is of no more use; a handshake that fails is charged to its handle.

@@ -52,6 +52,7 @@ mod issuers;
 mod kmdf;
 mod layout;
 mod leg;
+mod lists;
 mod memory;
 mod nt;
 mod operation;
@@ -64,7 +65,9 @@ mod record;
 mod release;
 mod session;
 mod session_query;
+mod shared;
 mod sspi;
+mod stock;
 mod trace;
 mod watch;
 

@@ -9,13 +9,14 @@ use crate::{
     ending::{self, Ending},
     gate::Gate,
     leg::{self, HandshakeLeg},
-    memory::{Shared, try_box},
     nt::{
         self,
         token::{Client, Impersonation},
     },
     pending::Pending,
+    shared::Shared,
     sspi::{Completed, Issued, Lent, Ready, When},
+    stock::Stored,
 };
 use alloc::boxed::Box;
 use core::{mem, sync::atomic::AtomicU64};
@@ -40,20 +41,16 @@ pub struct Operation {
     work: Work,
 }
 
-/// What an operation does.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "lives in its operation's own heap block"
-)]
+/// What an operation does. Small, as every session has one in reserve: what needs more has it elsewhere.
 pub enum Work {
     /// Held in reserve for closing, or done.
     Nothing,
     /// Carries a caller's token to dispatch.
-    Token(Client),
+    Token(Box<Client>),
     /// Acquires a credential.
     Acquire(Acquisition),
     /// A leg of a handshake.
-    Leg(HandshakeLeg),
+    Leg(Stored<HandshakeLeg>),
     /// Ends a session or a credential.
     End {
         /// The right to.
@@ -72,7 +69,7 @@ impl Operation {
     /// # Errors
     ///
     /// There are too many, there is no memory, or the driver is being unloaded.
-    pub fn new(gate: &'static Gate, lane: Lane, work: Work) -> Result<Box<Self>, NtStatus> {
+    pub fn new(gate: &'static Gate, lane: Lane, work: Work) -> Result<Stored<Self>, NtStatus> {
         if !gate.enter() {
             return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
         }
@@ -88,15 +85,15 @@ impl Operation {
             Refused::OutOfMemory => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
             Refused::Closed => NtStatus::STATUS_FILE_CLOSED,
         })?;
-        try_box(Self {
+        let operation = Self {
             gate,
             lane,
             admitted: false,
             issued: 0,
             pending: None,
             work,
-        })
-        .map_err(|_| {
+        };
+        gate.lists.operations.store(operation).map_err(|_| {
             gate.issuers.forget(lane, false);
             gate.leave();
             NtStatus::STATUS_INSUFFICIENT_RESOURCES
@@ -113,7 +110,7 @@ impl Operation {
         self.lane
     }
 
-    /// What it does, in place: addresses in it are good while the operation lives.
+    /// What it does, in place.
     pub const fn work(&mut self) -> &mut Work {
         &mut self.work
     }
@@ -130,23 +127,23 @@ impl Operation {
 
     /// The end of an operation. The driver may be unloaded right after: a callback's last statement.
     /// (Dispatch is kept by its handle, an issuer is joined.) IRQL: up to DISPATCH_LEVEL, unless it carries a token.
-    pub fn end(self: Box<Self>) {
-        let (gate, lane, admitted) = (self.gate, self.lane, self.admitted);
-        drop(self);
+    pub fn end(operation: Stored<Self>) {
+        let (gate, lane, admitted) = (operation.gate, operation.lane, operation.admitted);
+        drop(operation);
         gate.issuers.forget(lane, admitted);
         gate.leave();
     }
 
     /// The next step, on an issuer's thread at PASSIVE_LEVEL.
-    pub fn step(mut self: Box<Self>) {
-        if matches!(self.work, Work::Token(_) | Work::Nothing) {
-            return self.end();
+    pub fn step(mut operation: Stored<Self>) {
+        if matches!(operation.work, Work::Token(_) | Work::Nothing) {
+            return Self::end(operation);
         }
-        self.admitted = true;
-        match self.work {
-            Work::Leg(_) => leg::step(self),
-            Work::Acquire(_) => acquire::step(self),
-            Work::End { .. } => ending::step(self),
+        operation.admitted = true;
+        match operation.work {
+            Work::Leg(_) => leg::step(operation),
+            Work::Acquire(_) => acquire::step(operation),
+            Work::End { .. } => ending::step(operation),
             Work::Token(_) | Work::Nothing => {}
         }
     }
@@ -188,7 +185,7 @@ pub unsafe fn issue(
     mut operation: Lent<Operation>,
     client: Option<Impersonation<'_>>,
     call: impl FnOnce(*mut SspiAsyncContext) -> SECURITY_STATUS,
-) -> Option<(Box<Operation>, SecurityStatus)> {
+) -> Option<(Stored<Operation>, SecurityStatus)> {
     let Some(armed) = ready.arm() else {
         return Some((operation.reclaim(), SecurityStatus::SEC_E_INTERNAL_ERROR));
     };
@@ -204,7 +201,7 @@ pub unsafe fn issue(
 fn settle(
     gate: &'static Gate,
     issued: Issued<Operation>,
-) -> Option<(Box<Operation>, SecurityStatus)> {
+) -> Option<(Stored<Operation>, SecurityStatus)> {
     let counters = &gate.counters;
     counters.calls.up();
     match issued {
@@ -214,7 +211,7 @@ fn settle(
                 When::Inline => counters.completed_inline.up(),
                 When::Early => counters.completed_early.up(),
             }
-            operation.completed(status);
+            Operation::completed(operation, status);
         }
         Issued::Refused(operation, status) => {
             counters.calls_refused.up();
@@ -225,21 +222,22 @@ fn settle(
 }
 
 impl Completed for Operation {
-    fn completed(mut self: Box<Self>, status: SecurityStatus) {
-        self.returned();
-        if matches!(self.work, Work::Leg(_)) {
-            let elapsed = nt::precise_time().saturating_sub(self.issued);
-            self.gate.counters.leg_latency.record(elapsed / 10);
+    fn completed(mut operation: Stored<Self>, status: SecurityStatus) {
+        operation.returned();
+        let gate = operation.gate;
+        if matches!(operation.work, Work::Leg(_)) {
+            let elapsed = nt::precise_time().saturating_sub(operation.issued);
+            gate.counters.leg_latency.record(elapsed / 10);
         }
-        match &mut self.work {
-            Work::Leg(_) => leg::completed(self, status),
-            Work::Acquire(_) => acquire::completed(self, status),
+        match &mut operation.work {
+            Work::Leg(_) => leg::completed(operation, status),
+            Work::Acquire(_) => acquire::completed(operation, status),
             // What remains is for PASSIVE_LEVEL.
             Work::End { result, .. } => {
                 *result = Some(status);
-                self.gate.issuers.go_on(self);
+                gate.issuers.go_on(operation);
             }
-            Work::Token(_) | Work::Nothing => self.end(),
+            Work::Token(_) | Work::Nothing => Self::end(operation),
         }
     }
 

@@ -7,13 +7,13 @@ use crate::{
         request::{Pended, Request},
     },
     leg,
-    memory::Shared,
     operation::Operation,
     quota::Place,
     session::Session,
+    shared::Shared,
+    stock::Stored,
     trace,
 };
-use alloc::boxed::Box;
 use core::{
     mem::ManuallyDrop,
     ptr,
@@ -107,7 +107,7 @@ impl Pending {
             deadline: AtomicU64::new(0),
             _place: place,
         };
-        let Ok(pending) = Shared::try_new(pending) else {
+        let Ok(pending) = gate.lists.pending.share(pending) else {
             return Err((Some(request), NtStatus::STATUS_INSUFFICIENT_RESOURCES));
         };
         let Some(context) = context_of(request.handle()) else {
@@ -278,24 +278,24 @@ impl Parties for Party<'_> {
 }
 
 /// Leaves the operation with the caller's token for dispatch. IRQL: up to DISPATCH_LEVEL.
-pub fn put_operation(request: &Request, operation: Box<Operation>) {
+pub fn put_operation(request: &Request, operation: Stored<Operation>) {
     if let Some(context) = context_of(request.handle()) {
         context
             .operation
-            .store(Box::into_raw(operation), Ordering::Release);
+            .store(operation.into_raw(), Ordering::Release);
     }
 }
 
 /// Takes the operation that [`put_operation`] left.
-pub fn take_operation(request: &Request) -> Option<Box<Operation>> {
+pub fn take_operation(request: &Request) -> Option<Stored<Operation>> {
     context_of(request.handle()).and_then(RequestContext::take_operation)
 }
 
 impl RequestContext {
-    fn take_operation(&self) -> Option<Box<Operation>> {
+    fn take_operation(&self) -> Option<Stored<Operation>> {
         let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what `put_operation` leaked, taken back once.
-        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+        (!raw.is_null()).then(|| unsafe { Stored::from_raw(raw) })
     }
 }
 

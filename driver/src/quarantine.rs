@@ -2,12 +2,8 @@
 //! then freed (`tlsgate_core::quarantine`).
 
 use crate::{
-    gate::Gate,
-    kmdf::spin_lock::SpinLock,
-    memory::{Shared, try_box},
-    nt,
-    operation::Operation,
-    sspi::AsyncContext,
+    gate::Gate, kmdf::spin_lock::SpinLock, memory::try_box, nt, operation::Operation,
+    shared::Shared, sspi::AsyncContext,
 };
 use alloc::boxed::Box;
 use core::{mem, sync::atomic::AtomicUsize};

@@ -4,7 +4,7 @@ use crate::{
     dispatch::{Outcome as Done, reply, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
+    shared::Shared,
 };
 use tlsgate_protocol::{
     SecurityStatus, limits,

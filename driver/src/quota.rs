@@ -3,7 +3,7 @@
 use crate::{
     gate::{Gate, Quota},
     handle::Handle,
-    memory::Shared,
+    shared::Shared,
 };
 use tlsgate_protocol::NtStatus;
 
@@ -86,7 +86,7 @@ impl Charge {
     pub fn take(handle: &Shared<Handle>, length: usize) -> Result<Self, NtStatus> {
         let gate = handle.gate;
         // A block is a block, however little of it is used.
-        let bytes = length.max(gate.blocks.size());
+        let bytes = length.max(gate.lists.blocks.size());
         let all = Share::take(gate, &gate.quotas.bytes, bytes)?;
         if !handle.bytes.take(bytes) {
             gate.counters.quota_refusals.up();

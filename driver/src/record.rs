@@ -8,8 +8,9 @@ use crate::{
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
+    memory::wipe,
     session::Session,
+    shared::Shared,
     sspi::{self, RecordBuffers, SealMessage, SharedUse, UnsealMessage},
 };
 use core::ptr;
@@ -26,7 +27,6 @@ use tlsgate_protocol::{
 };
 use wdk_sys::SecHandle;
 use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
 /// Level warning, description close_notify (RFC 8446, section 6.1).
 const CLOSE_NOTIFY: [u8; 2] = [1, 0];
@@ -253,7 +253,7 @@ fn done(mut request: Request, summary: &Summary) -> Done {
         .saturating_add(summary.wipe.end)
         .min(room.len());
     if let Some(rest) = room.get_mut(RECORD_OFFSET.saturating_add(summary.wipe.start)..end) {
-        rest.zeroize();
+        wipe(rest);
     }
     let head = RecordReply {
         head: ReplyHead::new(summary.status),

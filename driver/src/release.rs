@@ -5,8 +5,8 @@ use crate::{
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
     pending::Pending,
+    shared::Shared,
 };
 use tlsgate_core::{closing::Closing, rundown::Closed};
 use tlsgate_protocol::{

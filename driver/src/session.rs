@@ -5,20 +5,19 @@ use crate::{
     ending::Ending,
     gate::Gate,
     handle::Handle,
-    leg,
-    memory::Shared,
-    nt,
+    leg, nt,
     operation::{Operation, Work},
     pending::Pending,
     quarantine,
     quota::Share,
+    shared::Shared,
     sspi::{
         self, AsyncContext, Deletion, FirstCall, Holder, SecurityContext,
         schannel::{SECPKG_ATTR_STREAM_SIZES, StreamSizes},
     },
+    stock::Stored,
     trace,
 };
-use alloc::boxed::Box;
 use core::{
     ptr,
     sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
@@ -102,14 +101,14 @@ impl Session {
             time_out,
             state: State::new(),
             context: SecurityContext::new(asynchronous, first),
-            deleter: AtomicPtr::new(Box::into_raw(deleter)),
+            deleter: AtomicPtr::new(deleter.into_raw()),
             closer: AtomicPtr::new(ptr::null_mut()),
             took: AtomicU64::new(0),
             failure: AtomicI32::new(0),
             is_ended: AtomicBool::new(false),
             _share: share,
         };
-        match Shared::try_new(session) {
+        match gate.lists.sessions.share(session) {
             Ok(session) => {
                 gate.counters.sessions_live.up();
                 trace::session_started(session.number, session.side());
@@ -118,7 +117,7 @@ impl Session {
             Err(mut session) => {
                 gate.free_async_context(session.context.dismantle(), &handle.quarantine);
                 if let Some(deleter) = session.take_deleter() {
-                    deleter.end();
+                    Operation::end(deleter);
                 }
                 Err(none)
             }
@@ -234,10 +233,10 @@ impl Session {
         self.closer.store(pending.into_raw(), Ordering::Release);
     }
 
-    fn take_deleter(&self) -> Option<Box<Operation>> {
+    fn take_deleter(&self) -> Option<Stored<Operation>> {
         let raw = self.deleter.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what `new` leaked, taken back once.
-        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+        (!raw.is_null()).then(|| unsafe { Stored::from_raw(raw) })
     }
 
     /// Takes that request back, if it has not been taken.

@@ -7,8 +7,8 @@ use crate::{
     dispatch::{Outcome as Done, refuse, write},
     handle::Handle,
     kmdf::request::Request,
-    memory::Shared,
     session::Session,
+    shared::Shared,
     sspi::{
         self, RemoteCertificates, SharedUse,
         schannel::{

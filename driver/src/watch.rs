@@ -7,10 +7,10 @@
 use crate::{
     gate::{Gate, units},
     kmdf::spin_lock::SpinLock,
-    memory::Shared,
     nt::{self, event::Event, thread::Thread},
     operation::Operation,
     pending::Pending,
+    shared::Shared,
     sspi::{Completed, Polled, Watcher},
     trace,
 };
@@ -214,13 +214,13 @@ fn look(gate: &'static Gate, now: u64, mut call: Call) {
     match call.watcher.poll(is_over_due) {
         Polled::Over => return,
         Polled::GoOn(operation, status) => {
-            return operation.completed(status);
+            return Operation::completed(operation, status);
         }
         Polled::TakenOver(operation, status) => {
             if !call.is_lost {
                 call.lose(gate);
             }
-            return operation.completed(status);
+            return Operation::completed(operation, status);
         }
         Polled::Working => call.finished = None,
         Polled::Final => {

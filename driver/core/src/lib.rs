@@ -21,7 +21,8 @@
 //! * [`histogram`]: how long legs take. [`event`]: what is traced.
 //! * [`certificates`]: whether what Schannel tells of the peer adds up.
 //! * [`table`]: generation-tagged ids. [`exports`]: what another module exports.
-//!   [`room`]: a push that cannot allocate.
+//!   [`room`]: a push that cannot allocate. [`segments`]: a list that grows without moving anything.
+//!   [`lines`]: lines that share their room.
 //!
 //! What several threads touch at once is a transition on one atomic word, or under one lock. Those types
 //! are generic over the atomic ([`word::Atomic`]), and the steps between transitions over what the rim
@@ -56,7 +57,7 @@ pub mod histogram;
 pub mod issuing;
 pub mod leg;
 pub mod life;
-
+pub mod lines;
 pub mod parties;
 pub mod quarantine;
 pub mod queue;
@@ -67,6 +68,7 @@ pub mod room;
 pub mod rundown;
 pub mod sddl;
 pub mod sealing;
+pub mod segments;
 pub mod session;
 pub mod settings;
 pub mod share;

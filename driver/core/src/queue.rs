@@ -9,20 +9,24 @@
 //! so that closing and cleaning up cannot fail for want of memory. An operation that was given up
 //! stays where it is until its turn comes; who takes it lets go of its place at once.
 
-use crate::table::{self, Table};
-use alloc::collections::VecDeque;
+use crate::{
+    lines::{Line, Places},
+    table::{self, Table},
+};
 use core::num::NonZeroU64;
 
 /// Operations that wait to be issued.
 #[derive(Debug)]
 pub struct Queue<T> {
-    lanes: Table<State<T>>,
+    lanes: Table<State>,
+    /// Of what waits and of what goes on; one for each operation that is registered.
+    places: Places<T>,
     /// The ready lane whose turn it is.
     first: Option<Lane>,
     /// The ready lane whose turn comes last.
     last: Option<Lane>,
     /// Further steps of operations that have been admitted; they wait for no turn.
-    admitted: VecDeque<T>,
+    admitted: Line,
     registered: usize,
     waiting: usize,
     inside: usize,
@@ -36,9 +40,9 @@ pub struct Queue<T> {
 pub struct Lane(NonZeroU64);
 
 #[derive(Debug)]
-struct State<T> {
+struct State {
     /// First calls, in order of arrival.
-    waiting: VecDeque<T>,
+    waiting: Line,
     registered: usize,
     inside: usize,
     /// No operation is registered any more; it goes with the last.
@@ -83,9 +87,10 @@ impl<T> Queue<T> {
     pub const fn new(limits: Limits) -> Self {
         Self {
             lanes: Table::new(limits.lanes),
+            places: Places::new(),
             first: None,
             last: None,
-            admitted: VecDeque::new(),
+            admitted: Line::new(),
             registered: 0,
             waiting: 0,
             inside: 0,
@@ -106,7 +111,7 @@ impl<T> Queue<T> {
     /// There are too many, or there is no memory.
     pub fn open_lane(&mut self) -> Result<Lane, Refused> {
         let state = State {
-            waiting: VecDeque::new(),
+            waiting: Line::new(),
             registered: 0,
             inside: 0,
             closed: false,
@@ -143,15 +148,9 @@ impl<T> Queue<T> {
         if registered >= limits.registered || state.registered >= limits.registered_per_lane {
             return Err(Refused::TooMany);
         }
-        let (all, own) = (
-            registered.saturating_add(1),
-            state.registered.saturating_add(1),
-        );
-        for (queue, wanted) in [(&mut state.waiting, own), (&mut self.admitted, all)] {
-            let more = wanted.saturating_sub(queue.len());
-            queue.try_reserve(more).map_err(|_| Refused::OutOfMemory)?;
-        }
-        state.registered = own;
+        let all = registered.saturating_add(1);
+        self.places.reserve(all).map_err(|_| Refused::OutOfMemory)?;
+        state.registered = state.registered.saturating_add(1);
         self.registered = all;
         Ok(())
     }
@@ -171,10 +170,10 @@ impl<T> Queue<T> {
     ///
     /// The operation comes back if there is no room for it: it was not registered in this lane.
     pub fn wait(&mut self, lane: Lane, operation: T) -> Result<(), T> {
-        let Some(state) = self.state(lane) else {
+        let Some(state) = self.lanes.get_mut(lane.0.get()) else {
             return Err(operation);
         };
-        push(&mut state.waiting, operation)?;
+        self.places.push(&mut state.waiting, operation)?;
         self.waiting = self.waiting.saturating_add(1);
         self.hang_on(lane);
         Ok(())
@@ -186,21 +185,21 @@ impl<T> Queue<T> {
     ///
     /// As for [`Self::wait`].
     pub fn go_on(&mut self, operation: T) -> Result<(), T> {
-        push(&mut self.admitted, operation)
+        self.places.push(&mut self.admitted, operation)
     }
 
     /// The next operation to work on, if one may be worked on now. One that has waited is inside
     /// from now on; [`Self::leave`] must follow.
     pub fn take_next(&mut self) -> Option<T> {
-        if let Some(operation) = self.admitted.pop_front() {
+        if let Some(operation) = self.places.pop(&mut self.admitted) {
             return Some(operation);
         }
         if self.inside >= self.limits.inside {
             return None;
         }
         let lane = self.first?;
-        let state = self.state(lane)?;
-        let operation = state.waiting.pop_front()?;
+        let state = self.lanes.get_mut(lane.0.get())?;
+        let operation = self.places.pop(&mut state.waiting)?;
         state.inside = state.inside.saturating_add(1);
         state.ready = false;
         let next = state.next.take();
@@ -261,7 +260,7 @@ impl<T> Queue<T> {
         self.lanes.len()
     }
 
-    fn state(&mut self, lane: Lane) -> Option<&mut State<T>> {
+    fn state(&mut self, lane: Lane) -> Option<&mut State> {
         self.lanes.get_mut(lane.0.get())
     }
 
@@ -283,26 +282,13 @@ impl<T> Queue<T> {
 
     /// Lets a closed lane go after its last operation.
     fn let_go(&mut self, lane: Lane) {
-        let gone = |state: &mut State<T>| {
+        let gone = |state: &mut State| {
             state.closed && state.registered == 0 && state.inside == 0 && state.waiting.is_empty()
         };
         if self.state(lane).is_some_and(gone) {
             self.lanes.remove(lane.0.get());
         }
     }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "cannot allocate: see the line before"
-)]
-fn push<T>(queue: &mut VecDeque<T>, operation: T) -> Result<(), T> {
-    // Said here so that the compiler sees that `push_back` cannot allocate, and links no panic.
-    if queue.len() == queue.capacity() {
-        return Err(operation);
-    }
-    queue.push_back(operation);
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,30 +1,28 @@
 //! What a handle owns, by generation-tagged ids: an id that was given back names nothing again
 //! until its slot has been reused 2^32 times.
 
-use crate::room;
-use alloc::vec::Vec;
-use core::num::NonZeroU64;
+use crate::segments::Segments;
+use core::num::{NonZeroU32, NonZeroU64};
 
 /// Values by id, at most `limit` at a time.
 #[derive(Debug)]
 pub struct Table<T> {
-    slots: Vec<Slot<T>>,
-    /// Index of a free slot; each free slot names the next.
-    free: Option<u32>,
+    slots: Segments<Slot<T>>,
+    /// A free slot; each names the next.
+    free: Link,
     length: usize,
     limit: usize,
 }
 
+/// The index of a slot, and one, so that a link takes four bytes.
+type Link = Option<NonZeroU32>;
+
 #[derive(Debug)]
 struct Slot<T> {
     generation: u32,
-    content: Content<T>,
-}
-
-#[derive(Debug)]
-enum Content<T> {
-    Free { next: Option<u32> },
-    Used(T),
+    /// The free slot behind this one, if it is free itself.
+    next: Link,
+    value: Option<T>,
 }
 
 /// Why a value was not taken; it is given back.
@@ -41,7 +39,7 @@ impl<T> Table<T> {
     #[must_use]
     pub const fn new(limit: usize) -> Self {
         Self {
-            slots: Vec::new(),
+            slots: Segments::new(),
             free: None,
             length: 0,
             limit,
@@ -69,16 +67,15 @@ impl<T> Table<T> {
         if self.length >= self.limit {
             return Err(Refused::Full(value));
         }
-        let Some(index) = self.free_slot() else {
+        let Some(link) = self.free_slot() else {
             return Err(Refused::OutOfMemory(value));
         };
+        let index = link.get().saturating_sub(1);
         let Some(slot) = slot_at(&mut self.slots, index) else {
             return Err(Refused::OutOfMemory(value));
         };
-        if let Content::Free { next } = slot.content {
-            self.free = next;
-        }
-        slot.content = Content::Used(value);
+        self.free = slot.next.take();
+        slot.value = Some(value);
         self.length = self.length.saturating_add(1);
         Ok(id_of(index, slot.generation))
     }
@@ -87,25 +84,19 @@ impl<T> Table<T> {
     #[must_use]
     pub fn get(&self, id: u64) -> Option<&T> {
         let (index, generation) = parts_of(id)?;
-        match self.slots.get(usize::try_from(index).ok()?)? {
-            Slot {
-                generation: current,
-                content: Content::Used(value),
-            } if *current == generation => Some(value),
-            _ => None,
-        }
+        let slot = self.slots.get(usize::try_from(index).ok()?)?;
+        (slot.generation == generation)
+            .then_some(slot.value.as_ref())
+            .flatten()
     }
 
     /// The value of an id, to be changed.
     pub fn get_mut(&mut self, id: u64) -> Option<&mut T> {
         let (index, generation) = parts_of(id)?;
-        match slot_at(&mut self.slots, index)? {
-            Slot {
-                generation: current,
-                content: Content::Used(value),
-            } if *current == generation => Some(value),
-            _ => None,
-        }
+        let slot = slot_at(&mut self.slots, index)?;
+        (slot.generation == generation)
+            .then_some(slot.value.as_mut())
+            .flatten()
     }
 
     /// Puts another value in the place of an id's, which stays: a credential gets a new certificate.
@@ -124,23 +115,16 @@ impl<T> Table<T> {
     /// Takes the value of an id out; the id is void from now on.
     pub fn remove(&mut self, id: u64) -> Option<T> {
         let (index, generation) = parts_of(id)?;
+        let link = index.checked_add(1).and_then(NonZeroU32::new)?;
         let slot = slot_at(&mut self.slots, index)?;
-        if slot.generation != generation || !matches!(slot.content, Content::Used(_)) {
+        if slot.generation != generation {
             return None;
         }
+        let value = slot.value.take()?;
         slot.generation = slot.generation.wrapping_add(1);
-        let content = core::mem::replace(
-            &mut slot.content,
-            Content::Free {
-                next: self.free.take(),
-            },
-        );
-        self.free = Some(index);
+        slot.next = self.free.replace(link);
         self.length = self.length.saturating_sub(1);
-        match content {
-            Content::Used(value) => Some(value),
-            Content::Free { .. } => None,
-        }
+        Some(value)
     }
 
     /// Takes any value out; `None` when the table is empty. The table takes nothing in any more:
@@ -149,7 +133,7 @@ impl<T> Table<T> {
         self.limit = 0;
         self.free = None;
         while let Some(slot) = self.slots.pop() {
-            if let Content::Used(value) = slot.content {
+            if let Some(value) = slot.value {
                 self.length = self.length.saturating_sub(1);
                 return Some(value);
             }
@@ -157,22 +141,25 @@ impl<T> Table<T> {
         None
     }
 
-    /// The index of a free slot, made if need be.
-    fn free_slot(&mut self) -> Option<u32> {
-        if let Some(index) = self.free {
-            return Some(index);
+    /// A free slot, made if need be.
+    fn free_slot(&mut self) -> Link {
+        if self.free.is_none() {
+            let number = self.slots.len().checked_add(1)?;
+            let link = NonZeroU32::new(u32::try_from(number).ok()?)?;
+            self.slots.reserve(number).ok()?;
+            let slot = Slot {
+                generation: 0,
+                next: None,
+                value: None,
+            };
+            self.slots.push(slot).ok()?;
+            self.free = Some(link);
         }
-        let index = u32::try_from(self.slots.len()).ok()?;
-        self.slots.try_reserve(1).ok()?;
-        let slot = Slot {
-            generation: 0,
-            content: Content::Free { next: None },
-        };
-        room::push(&mut self.slots, slot).ok().map(|()| index)
+        self.free
     }
 }
 
-fn slot_at<T>(slots: &mut [Slot<T>], index: u32) -> Option<&mut Slot<T>> {
+fn slot_at<T>(slots: &mut Segments<Slot<T>>, index: u32) -> Option<&mut Slot<T>> {
     slots.get_mut(usize::try_from(index).ok()?)
 }
 
@@ -209,6 +196,11 @@ mod tests {
         );
         table.insert('c').unwrap();
         assert_eq!(table.insert('d'), Err(Refused::Full('d')));
+    }
+
+    #[test]
+    fn a_slot_is_small() {
+        assert_eq!(size_of::<Slot<std::boxed::Box<u8>>>(), 16);
     }
 
     #[test]

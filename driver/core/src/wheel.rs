@@ -7,7 +7,10 @@
 //! Putting in never allocates: room is made by [`Wheel::reserve`] when what can wait comes into
 //! being.
 
-use crate::room;
+use crate::{
+    room,
+    segments::{OutOfMemory, Segments},
+};
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
 
@@ -25,7 +28,7 @@ const MOST_LOOKS: usize = 64;
 pub struct Wheel<T> {
     /// The first entry of each slot; made with the first reservation.
     slots: Vec<Link>,
-    entries: Vec<Entry<T>>,
+    entries: Segments<Entry<T>>,
     /// The first free entry; each names the next.
     free: Link,
     /// The tick whose slot is looked at next. What is in the wheel is not due before it.
@@ -55,10 +58,6 @@ struct Entry<T> {
 /// Names an entry until it has been removed or has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key(NonZeroU64);
-
-/// There is no memory for another entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfMemory;
 
 /// What [`Wheel::expired`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl<T> Wheel<T> {
     pub const fn new() -> Self {
         Self {
             slots: Vec::new(),
-            entries: Vec::new(),
+            entries: Segments::new(),
             free: None,
             tick: 0,
             length: 0,
@@ -119,8 +118,7 @@ impl<T> Wheel<T> {
             self.slots = slots;
         }
         let wanted = self.reserved.saturating_add(1);
-        let more = wanted.saturating_sub(self.entries.len());
-        self.entries.try_reserve(more).map_err(|_| OutOfMemory)?;
+        self.entries.reserve(wanted)?;
         self.reserved = wanted;
         Ok(())
     }
@@ -224,7 +222,7 @@ impl<T> Wheel<T> {
                 next: None,
                 value: None,
             };
-            room::push(&mut self.entries, entry).ok()?;
+            self.entries.push(entry).ok()?;
             self.free = Index::new(index);
         }
         self.free
@@ -294,7 +292,7 @@ fn slot_at(slots: &mut [Link], slot: u32) -> Option<&mut Link> {
     slots.get_mut(usize::try_from(slot).ok()?)
 }
 
-fn entry_at<T>(entries: &mut [Entry<T>], index: Index) -> Option<&mut Entry<T>> {
+fn entry_at<T>(entries: &mut Segments<Entry<T>>, index: Index) -> Option<&mut Entry<T>> {
     let index = index.get().checked_sub(1)?;
     entries.get_mut(usize::try_from(index).ok()?)
 }

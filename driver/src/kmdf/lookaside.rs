@@ -1,15 +1,19 @@
-//! Fixed-size blocks of nonpaged memory from a framework look-aside list.
+//! Memory of fixed sizes from the framework's look-aside lists.
+//!
+//! A block that is given back is kept by its list and given out again without the pool. How many are kept
+//! the system decides by how often a list is asked ("Using Lookaside Lists" in Windows' documentation); the
+//! pool is asked for what is not there.
 
 use super::{call::wdf, object};
 use crate::nt;
 use core::{ptr, ptr::NonNull};
 use tlsgate_protocol::NtStatus;
-use wdk_sys::{_POOL_TYPE::NonPagedPoolNx, WDFLOOKASIDE, WDFMEMORY};
+use wdk_sys::{_POOL_TYPE::NonPagedPoolNx, WDFLOOKASIDE, WDFMEMORY, WDFMEMORY__};
 
 /// `TlsG`, as the pool's tools show it.
 const TAG: u32 = u32::from_le_bytes(*b"TlsG");
 
-/// A list of blocks of one size.
+/// A list of memory of one size.
 pub struct Lookaside {
     list: WDFLOOKASIDE,
     size: usize,
@@ -21,7 +25,7 @@ unsafe impl Send for Lookaside {}
 unsafe impl Sync for Lookaside {}
 
 impl Lookaside {
-    /// A list of blocks of `size` bytes, a child of the driver object. IRQL: PASSIVE_LEVEL.
+    /// A list of memory of `size` bytes, a child of the driver object. IRQL: PASSIVE_LEVEL.
     ///
     /// # Errors
     ///
@@ -44,13 +48,14 @@ impl Lookaside {
         Ok(Self { list, size })
     }
 
-    /// Bytes of a block.
+    /// Bytes of a piece.
     pub const fn size(&self) -> usize {
         self.size
     }
 
-    /// Takes a block, zeroed. IRQL: up to DISPATCH_LEVEL, as the pool is nonpaged.
-    pub fn take(&self) -> Option<Block> {
+    /// Takes memory of [`Self::size`] bytes, which are not initialised. IRQL: up to DISPATCH_LEVEL, as the
+    /// pool is nonpaged.
+    pub fn take(&self) -> Option<(Memory, NonNull<u8>)> {
         let mut memory: WDFMEMORY = ptr::null_mut();
         // SAFETY: the list lives as long as `self`; `memory` is ours to write.
         nt::check(unsafe {
@@ -61,37 +66,77 @@ impl Lookaside {
             ))
         })
         .ok()?;
+        let memory = Memory(NonNull::new(memory)?);
         // SAFETY: `memory` was made above.
         let buffer = unsafe {
             wdf!(PFN_WDFMEMORYGETBUFFER[WdfMemoryGetBufferTableIndex](
-                memory,
+                memory.0.as_ptr(),
                 ptr::null_mut()
             ))
         };
-        let start = NonNull::new(buffer.cast::<u8>())?;
-        // SAFETY: the block has `size` bytes, and is ours.
-        unsafe { start.write_bytes(0, self.size) };
+        Some((memory, NonNull::new(buffer.cast::<u8>())?))
+    }
+
+    /// Takes a block of `length` bytes of 0. IRQL: as above. `None` when there is no memory, or that is more
+    /// than [`Self::size`].
+    pub fn zeroed(&self, length: usize) -> Option<Block> {
+        // SAFETY: the first `length` bytes are the block's, see there.
+        self.block(length, |start| unsafe { start.write_bytes(0, length) })
+    }
+
+    /// Takes a block with a copy of `bytes`. IRQL and failure as above.
+    pub fn copy_of(&self, bytes: &[u8]) -> Option<Block> {
+        // SAFETY: as many bytes are the block's, which nothing else refers to.
+        self.block(bytes.len(), |start| unsafe {
+            start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+        })
+    }
+
+    /// `fill` initialises the first `length` bytes, which are all that the block has.
+    fn block(&self, length: usize, fill: impl FnOnce(NonNull<u8>)) -> Option<Block> {
+        if length > self.size {
+            return None;
+        }
+        let (memory, start) = self.take()?;
+        fill(start);
         Some(Block {
-            memory,
+            _memory: memory,
             start,
-            size: self.size,
+            length,
         })
     }
 }
 
 impl Drop for Lookaside {
     fn drop(&mut self) {
-        // SAFETY: made by `new`; no block is left: the driver's operations are gone before the gate
-        // that owns the list.
+        // SAFETY: made by `new`; none of its memory is out: the driver's operations, sessions and requests
+        // are gone before the gate that owns the list.
         unsafe { object::delete(self.list.cast()) };
     }
 }
 
-/// A block; goes back to its list when dropped.
+/// Memory of a list; goes back to it when dropped.
+pub struct Memory(NonNull<WDFMEMORY__>);
+
+// SAFETY: the framework synchronises its handles.
+unsafe impl Send for Memory {}
+// SAFETY: as above; `&Memory` gives nothing.
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: made by `Lookaside::take`, and nothing uses it any more: who owns the memory by this
+        // value has dropped what is in it, or moved it away.
+        unsafe { object::delete(self.0.as_ptr().cast()) };
+    }
+}
+
+/// Bytes in memory of a list.
 pub struct Block {
-    memory: WDFMEMORY,
     start: NonNull<u8>,
-    size: usize,
+    /// Initialised, and no more than the memory has.
+    length: usize,
+    _memory: Memory,
 }
 
 // SAFETY: plain memory with one owner.
@@ -102,20 +147,13 @@ unsafe impl Sync for Block {}
 impl Block {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the block has `size` initialised bytes while `self` lives.
-        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.size) }
+        // SAFETY: so many initialised bytes are there while `self` lives.
+        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.length) }
     }
 
     /// The bytes, to write.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and `self` is borrowed exclusively.
-        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.size) }
-    }
-}
-
-impl Drop for Block {
-    fn drop(&mut self) {
-        // SAFETY: made by `Lookaside::take`, and nothing uses it any more.
-        unsafe { object::delete(self.memory.cast()) };
+        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
     }
 }

@@ -5,14 +5,13 @@
 //! completed, and [`Pended`] gives its buffer to whoever has unmarked it, once.
 
 use super::{call::wdf, raw};
-use crate::nt;
+use crate::{memory::wipe as wipe_bytes, nt};
 use core::{ffi::c_void, mem::MaybeUninit, ptr};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
     _WDF_REQUEST_TYPE::WdfRequestTypeDeviceControl, PFN_WDF_REQUEST_CANCEL, WDF_REQUEST_PARAMETERS,
     WDFDEVICE, WDFFILEOBJECT, WDFREQUEST,
 };
-use zeroize::Zeroize;
 
 /// A request that was delivered and not yet completed or pended. It must become one of both.
 #[must_use]
@@ -255,7 +254,7 @@ unsafe fn wipe(request: WDFREQUEST, reply: usize) {
     // function's contract).
     let came = unsafe { core::slice::from_raw_parts_mut(start, length) };
     if let Some(rest) = came.get_mut(reply..) {
-        rest.zeroize();
+        wipe_bytes(rest);
     }
 }
 

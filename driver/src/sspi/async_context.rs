@@ -15,15 +15,18 @@
 //! [quarantine]: crate::gate::Gate::quarantine
 
 use super::{status, watcher::Watcher};
-use crate::{memory::Shared, nt};
-use alloc::boxed::Box;
+use crate::{
+    nt,
+    shared::{Shared, SharedStock},
+    stock::Stored,
+};
 use core::{
     ffi::c_void,
     ptr::{self, NonNull},
     sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
 };
 use tlsgate_core::slot::{Call, CallSlot, CalledBack};
-use tlsgate_protocol::SecurityStatus;
+use tlsgate_protocol::{NtStatus, SecurityStatus};
 use wdk_sys::{
     SECURITY_STATUS, SspiAsyncContext,
     ntddk::{
@@ -33,11 +36,11 @@ use wdk_sys::{
 };
 
 /// An operation that can be inside ksecdd.
-pub trait Completed: Send {
+pub trait Completed: Send + Sized {
     /// A call has completed with `status`. Runs in SSPI's callback, on any thread, at any IRQL up to
     /// DISPATCH_LEVEL; or on the issuer's, when the call completed before it returned. Must not
     /// issue, wait or impersonate.
-    fn completed(self: Box<Self>, status: SecurityStatus);
+    fn completed(operation: Stored<Self>, status: SecurityStatus);
 
     /// A callback has come, at this IRQL.
     fn called_back(irql: u8);
@@ -74,6 +77,9 @@ pub(super) struct Block<T> {
     pub(super) watch: AtomicU64,
 }
 
+/// Memory for what calls and their callbacks share.
+pub struct CallBlocks<T>(SharedStock<Block<T>>);
+
 /// An operation for a call: on loan, its memory stays where it is while raw addresses in it are
 /// passed around.
 pub struct Lent<T>(NonNull<T>);
@@ -83,9 +89,9 @@ pub enum Issued<T> {
     /// It was queued, and its callback goes on with the operation.
     Pending,
     /// It was queued, and has completed with this status before it returned.
-    Completed(Box<T>, SecurityStatus, When),
+    Completed(Stored<T>, SecurityStatus, When),
     /// It was refused with this status. Whether it may yet call back is not documented.
-    Refused(Box<T>, SecurityStatus),
+    Refused(Stored<T>, SecurityStatus),
 }
 
 /// When a call completed that had completed before it returned.
@@ -109,9 +115,20 @@ pub struct Armed<T: Completed> {
     call: Call,
 }
 
+impl<T> CallBlocks<T> {
+    /// IRQL: PASSIVE_LEVEL.
+    ///
+    /// # Errors
+    ///
+    /// What `WdfLookasideListCreate` says.
+    pub fn new() -> Result<Self, NtStatus> {
+        SharedStock::new().map(Self)
+    }
+}
+
 impl<T: Completed> AsyncContext<T> {
     /// Makes a context. IRQL: PASSIVE_LEVEL. `None` when there is no memory.
-    pub fn new() -> Option<Self> {
+    pub fn new(blocks: &CallBlocks<T>) -> Option<Self> {
         let block = Block {
             slot: CallSlot::new(),
             operation: AtomicPtr::new(ptr::null_mut()),
@@ -119,7 +136,7 @@ impl<T: Completed> AsyncContext<T> {
             called_back_on: AtomicUsize::new(0),
             watch: AtomicU64::new(0),
         };
-        let block = Shared::try_new(block).ok()?;
+        let block = blocks.0.share(block).ok()?;
         // SAFETY: takes nothing.
         let raw = NonNull::new(unsafe { SspiCreateAsyncContext() })?;
         let context = Self {
@@ -177,8 +194,10 @@ impl<T: Completed> Drop for AsyncContext<T> {
 
 impl<T> Lent<T> {
     /// Lends an operation.
-    pub fn new(operation: Box<T>) -> Self {
-        Self(NonNull::from(Box::leak(operation)))
+    pub fn new(operation: Stored<T>) -> Self {
+        let raw = operation.into_raw();
+        // SAFETY: a value's address is not null.
+        Self(unsafe { NonNull::new_unchecked(raw) })
     }
 
     /// The operation, before the call.
@@ -188,13 +207,9 @@ impl<T> Lent<T> {
     }
 
     /// Takes it back when there is no call after all.
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "its place on the heap is the point"
-    )]
-    pub fn reclaim(self) -> Box<T> {
+    pub fn reclaim(self) -> Stored<T> {
         // SAFETY: leaked by `new`, and `self` is its only owner.
-        unsafe { Box::from_raw(self.into_raw()) }
+        unsafe { Stored::from_raw(self.into_raw()) }
     }
 
     const fn into_raw(self) -> *mut T {
@@ -258,14 +273,14 @@ impl<T: Completed> Armed<T> {
 
 impl<T: Completed> Block<T> {
     /// The operation, for whoever goes on with it.
-    pub(super) fn take_operation(&self) -> Option<Box<T>> {
+    pub(super) fn take_operation(&self) -> Option<Stored<T>> {
         T::unwatch(&self.watch);
         let raw = self.operation.swap(ptr::null_mut(), Ordering::AcqRel);
         // SAFETY: null, or what was leaked for this call, taken back once.
-        (!raw.is_null()).then(|| unsafe { Box::from_raw(raw) })
+        (!raw.is_null()).then(|| unsafe { Stored::from_raw(raw) })
     }
 
-    fn get_back(&self, wrap: impl FnOnce(Box<T>) -> Issued<T>) -> Issued<T> {
+    fn get_back(&self, wrap: impl FnOnce(Stored<T>) -> Issued<T>) -> Issued<T> {
         self.take_operation().map_or(Issued::Pending, wrap)
     }
 
@@ -294,7 +309,7 @@ unsafe extern "C" fn notify<T: Completed>(context: *mut SspiAsyncContext, data: 
         CalledBack::GoOn => {
             if let Some(operation) = block.take_operation() {
                 // The last statement: from here on the context may be reused, or gone.
-                operation.completed(result);
+                T::completed(operation, result);
             }
         }
         // The issuer has the operation as soon as it is told so: nothing may follow.

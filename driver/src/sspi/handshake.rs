@@ -21,7 +21,7 @@ pub struct HandshakeArguments {
     pub credential: *mut SecHandle,
     /// `phContext`: null until there is one.
     pub context: PCtxtHandle,
-    /// `pszTargetName`, a client's: [`FirstCall::target`](super::FirstCall::target), null after the first call.
+    /// `pszTargetName`, a client's: [`TargetName`](super::TargetName), null after the first call.
     pub target: *mut UNICODE_STRING,
     /// `phNewContext`.
     pub new_context: PCtxtHandle,

@@ -16,7 +16,7 @@
 //! | a second call while one is inside | a call takes `&mut AsyncContext`, which only the one [`Exclusive`] or [`Deletion`] gives, and the operation that owns it is inside; `CallSlot::arm` refuses besides |
 //! | an async context freed with a call inside | as above: who could drop it is inside |
 //! | a context deleted under a use | a [`Deletion`] is made by the end of the last use and by nothing else |
-//! | memory of a pending call touched, moved or freed | [`Lent`] takes the operation's box away until it comes back |
+//! | memory of a pending call touched, moved or freed | [`Lent`] takes the operation away until it comes back |
 //! | reuse in the callback | [`Completed::completed`] gets the operation when call and callback are over, and makes no call |
 //! | a credential freed before its contexts | a session holds a `CredentialUse`, and ends it after its deletion |
 //!
@@ -27,6 +27,7 @@
 mod async_context;
 mod authentication;
 mod buffers;
+mod first_call;
 mod handshake;
 mod optional;
 mod remote_certificates;
@@ -34,15 +35,14 @@ pub mod schannel;
 mod security_context;
 mod watcher;
 
-pub use async_context::{AsyncContext, Completed, Issued, Lent, Ready, When};
+pub use async_context::{AsyncContext, CallBlocks, Completed, Issued, Lent, Ready, When};
 pub use authentication::Authentication;
 pub use buffers::{InputBuffers, OutputBuffers, RecordBuffers};
+pub use first_call::{FirstCall, TargetName};
 pub use handshake::{HandshakeArguments, requirements};
 pub use optional::look_up;
 pub use remote_certificates::RemoteCertificates;
-pub use security_context::{
-    Deletion, Exclusive, FirstCall, Holder, SecurityContext, SharedUse, close,
-};
+pub use security_context::{Deletion, Exclusive, Holder, SecurityContext, SharedUse, close};
 pub use watcher::{Polled, Watcher};
 
 use core::ffi::{c_ulong, c_void};

@@ -4,12 +4,11 @@
 //! queries need the handle (`tlsgate_core::usage`). A right is a value: dropping it ends the use,
 //! and the last one of a context that is being closed turns into a [`Deletion`].
 
-use super::{AsyncContext, Completed, INVALID_HANDLE, is_valid};
-use crate::{kmdf::control_device::unicode_string, memory::Shared};
-use alloc::{boxed::Box, vec::Vec};
-use core::{cell::UnsafeCell, ptr, sync::atomic::AtomicUsize};
+use super::{AsyncContext, Completed, FirstCall, INVALID_HANDLE, is_valid};
+use crate::shared::Shared;
+use core::{cell::UnsafeCell, sync::atomic::AtomicUsize};
 use tlsgate_core::usage::{Refused, Usage, Use};
-use wdk_sys::{SecHandle, UNICODE_STRING};
+use wdk_sys::SecHandle;
 
 /// A context and its use rights.
 pub struct SecurityContext<T: Completed> {
@@ -25,42 +24,6 @@ pub struct Parts<T: Completed> {
     pub asynchronous: Option<AsyncContext<T>>,
     /// What the calls before there is a context get besides the credential.
     pub first: FirstCall,
-}
-
-/// What only the calls before there is a context get. The name refers to itself: it stays where the
-/// session is.
-pub struct FirstCall {
-    /// `SEC_APPLICATION_PROTOCOLS`; may be empty.
-    pub protocols: Box<[u8]>,
-    /// The server that a client connects to; may be empty.
-    server_name: Vec<u16>,
-    target: UNICODE_STRING,
-}
-
-// SAFETY: the pointer is to the value's own heap memory.
-unsafe impl Send for FirstCall {}
-// SAFETY: as above.
-unsafe impl Sync for FirstCall {}
-
-impl FirstCall {
-    /// With an ALPN buffer and a server's name; both may be empty.
-    pub fn new(protocols: Box<[u8]>, server_name: Vec<u16>) -> Self {
-        let target = unicode_string(&server_name);
-        Self {
-            protocols,
-            server_name,
-            target,
-        }
-    }
-
-    /// `pszTargetName`: null when there is no name.
-    pub fn target(&mut self) -> *mut UNICODE_STRING {
-        if self.server_name.is_empty() {
-            ptr::null_mut()
-        } else {
-            &raw mut self.target
-        }
-    }
 }
 
 // SAFETY: the parts are reached through the rights below only.

@@ -4,8 +4,7 @@ use super::{
     async_context::{Block, Completed},
     optional, status,
 };
-use crate::memory::Shared;
-use alloc::boxed::Box;
+use crate::{shared::Shared, stock::Stored};
 use core::{ptr::NonNull, sync::atomic::AtomicU64};
 use tlsgate_core::slot::{Call, PollEnd, Verdict};
 use tlsgate_protocol::SecurityStatus;
@@ -33,11 +32,11 @@ pub enum Polled<T> {
     /// It has a final status, and its callback has not come.
     Final,
     /// Its operation is to be gone on with: the callback came while the call was looked at.
-    GoOn(Box<T>, SecurityStatus),
+    GoOn(Stored<T>, SecurityStatus),
     /// Its operation is to be gone on with: ksecdd says that it owes no callback. The async context is
     /// of no more use, and must be kept for a while: ksecdd may call it owed no more when it begins to
     /// call.
-    TakenOver(Box<T>, SecurityStatus),
+    TakenOver(Stored<T>, SecurityStatus),
 }
 
 impl<T: Completed> Clone for Watcher<T> {

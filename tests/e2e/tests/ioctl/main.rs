@@ -7,6 +7,7 @@ mod cancel;
 mod deadlines;
 mod exports;
 mod faults;
+mod frugal;
 mod fuzz;
 mod identity;
 mod input;

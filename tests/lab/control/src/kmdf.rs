@@ -310,6 +310,8 @@ pub struct Report {
     pub requests: usize,
     /// Of these: memory objects.
     pub memory: usize,
+    /// Bytes that the driver has asked for in them; what the framework adds is not counted.
+    pub memory_bytes: usize,
     /// Of these: spin locks.
     pub spin_locks: usize,
     /// Of these: timers.

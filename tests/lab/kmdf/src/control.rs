@@ -4,7 +4,7 @@ use crate::{
     bind, blocks, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
-    object, pool, reference, request, site, stack,
+    memory, object, pool, reference, request, site, stack,
     stop::lab_failed,
     thread, token, unload, worker,
 };
@@ -130,6 +130,7 @@ fn report() -> Report {
         files: count(Kind::File),
         requests: count(Kind::Request),
         memory: count(Kind::Memory),
+        memory_bytes: memory::bytes(),
         spin_locks: count(Kind::SpinLock),
         timers: count(Kind::Timer),
         work_items: count(Kind::WorkItem),

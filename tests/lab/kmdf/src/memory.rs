@@ -56,6 +56,13 @@ pub fn from_lookaside() -> usize {
         .count()
 }
 
+/// Bytes in memory objects.
+pub fn bytes() -> usize {
+    let all = object::all::<Memory>();
+    let there = all.iter().filter(|memory| lock(&memory.block).is_some());
+    there.map(|memory| memory.size).sum()
+}
+
 /// Makes a memory object; the memory is not initialised. `None` when there is none.
 pub fn allocate(
     attributes: &Attributes,

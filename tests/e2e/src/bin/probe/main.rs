@@ -21,6 +21,8 @@ mod fairness;
 #[cfg(windows)]
 mod faults;
 #[cfg(windows)]
+mod frugal;
+#[cfg(windows)]
 mod fuzz;
 #[cfg(windows)]
 mod garbage;

@@ -1,9 +1,9 @@
 //! The command line: one scenario a run.
 
 use crate::{
-    bench::Bench, cancel, crowd, deadlines, events, exhaust, fairness, faults, fuzz, garbage, ids,
-    lost, malformed, measured, memory, neighbour, opening, quotas, race, records, replies, residue,
-    states, statuses, steady, subsystem, sweep, switched_off, vanish, wrong,
+    bench::Bench, cancel, crowd, deadlines, events, exhaust, fairness, faults, frugal, fuzz,
+    garbage, ids, lost, malformed, measured, memory, neighbour, opening, quotas, race, records,
+    replies, residue, states, statuses, steady, subsystem, sweep, switched_off, vanish, wrong,
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -105,6 +105,8 @@ enum Scenario {
         /// How many of them may be inside ksecdd.
         inside: usize,
     },
+    /// What legs and sessions cost in memory.
+    Frugal,
     /// Requests whose time runs out.
     Deadlines,
     /// The one request too many.
@@ -192,6 +194,7 @@ impl Scenario {
             Self::CancelWaiting
                 | Self::Fairness
                 | Self::Crowd { .. }
+                | Self::Frugal
                 | Self::Events
                 | Self::Callback { .. }
         )
@@ -256,6 +259,7 @@ async fn scenario(arguments: Arguments) -> Result<()> {
         Scenario::Records => records::all(&mut bench).await?,
         Scenario::Opening => opening::all(&mut bench).await?,
         Scenario::Crowd { inside } => crowd::all(&mut bench, inside).await?,
+        Scenario::Frugal => frugal::all(&mut bench).await?,
         Scenario::Deadlines => deadlines::all(&mut bench).await?,
         Scenario::Quotas { quota } => quotas::all(&mut bench, quota).await?,
         Scenario::Callback { callback } => lost::all(&mut bench, callback).await?,
