@@ -2,19 +2,25 @@
 
 use crate::{
     Bound, Effort, Engine, Gate, Results, Row, Site, Usage,
-    drive::{Count, End, Until, handshakes},
+    drive::{Count, End, Until, establish, handshakes},
     peer::{Clients, Servers, hear, speak},
     rounds::{Versus, quantile, versus},
-    service::{FULL, Service},
+    service::{FULL, Line, Service},
 };
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// Handshakes of a round. Few: a round in which something else has had the processor is one of many.
-const HANDSHAKES: u64 = 50;
+const HANDSHAKES: u64 = 10;
 
 /// Rounds for each of a comparison's.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 30;
+
+/// Legs of one session: updates of its keys. rustls bears some thirty without data between them.
+const LEGS: u64 = 20;
+
+/// Sessions with such legs.
+const SESSIONS: u64 = 5;
 
 /// What each call would allocate that has its own async context, and its own pair of buffers.
 const OF_A_CALL: f64 = 3.0;
@@ -53,36 +59,87 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     let spent = spent.get(1..).unwrap_or_default();
     let mut rows = times(spent, &found);
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    let a_leg = |before: u64, after: u64| (after - before) as f64 / done.legs as f64;
-    rows.extend([
-        Row::once(
-            "pool allocations a leg",
-            "",
-            a_leg(before.pool_allocations, after.pool_allocations),
-            Some(Bound::AtMost(0.0)),
+    let each = |before: u64, after: u64, count: u64| (after - before) as f64 / count as f64;
+    let none = Some(Bound::AtMost(0.0));
+    let legs = Legs::of_sessions(gate, &service, &clients[0])?;
+    let calls = each(calls_before, calls_after, done.legs);
+    for (name, value, bound) in [
+        (
+            "pool allocations a leg, of a session that exists",
+            each(0, legs.allocations, legs.count),
+            none,
         ),
-        Row::once(
-            "async contexts made a leg",
-            "",
-            a_leg(before.async_contexts_created, after.async_contexts_created),
-            Some(Bound::AtMost(0.0)),
+        (
+            "pool allocations a full handshake, the session's making and closing included",
+            each(
+                before.pool_allocations,
+                after.pool_allocations,
+                done.handshakes,
+            ),
+            none,
         ),
-        Row::once(
-            "allocations a leg, had each call its own async context and pair of buffers",
-            "",
-            a_leg(calls_before, calls_after) * OF_A_CALL,
+        (
+            "async contexts made a leg, of a session that exists",
+            each(0, legs.contexts, legs.count),
+            none,
+        ),
+        (
+            "async contexts made a full handshake",
+            each(
+                before.async_contexts_created,
+                after.async_contexts_created,
+                done.handshakes,
+            ),
             None,
         ),
-    ]);
+        (
+            "allocations a leg, had each call its own async context and pair of buffers",
+            calls * OF_A_CALL,
+            None,
+        ),
+    ] {
+        rows.push(Row::once(name, "", value, bound));
+    }
     Ok(Results {
         rows,
         plots: Vec::new(),
         notes: vec![format!(
             "A handshake's cost: full TLS 1.3 handshakes, ECDSA P-256, X25519, one at a time, in rounds of \
-             {HANDSHAKES}; the session's closing is part of it, and so is its making of the allocations. \
-             The engine's time is that of rustls' server called directly, from its making to its end."
+             {HANDSHAKES}; the session's closing is part of it. A leg of a session that exists is an \
+             update of its keys. The engine's time is that of rustls' server called directly, from its making to its end."
         )],
     })
+}
+
+/// What the legs of sessions that exist have allocated.
+#[derive(Default)]
+struct Legs {
+    count: u64,
+    allocations: u64,
+    contexts: u64,
+}
+
+impl Legs {
+    fn of_sessions(gate: &dyn Gate, service: &Service, clients: &Clients) -> Result<Self> {
+        let line = Line::new();
+        let mut all = Self::default();
+        for round in 0..=SESSIONS {
+            let mut session = establish(service, clients, |_| {})?;
+            let before = gate.usage();
+            for _ in 0..LEGS {
+                session.update_keys(service, &line)?;
+            }
+            let after = gate.usage();
+            session.close(service)?;
+            // The first one warms up.
+            if round > 0 {
+                all.count += LEGS;
+                all.allocations += after.pool_allocations - before.pool_allocations;
+                all.contexts += after.async_contexts_created - before.async_contexts_created;
+            }
+        }
+        Ok(all)
+    }
 }
 
 /// Microseconds of the driver over a handshake.

@@ -13,7 +13,7 @@ use std::{
     sync::mpsc::{Sender, channel},
     time::{Duration, Instant},
 };
-use tlsgate_protocol::payload::{CloseReply, state};
+use tlsgate_protocol::payload::{CloseReply, outcome, state};
 
 /// What has been done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -278,6 +278,36 @@ pub fn establish(
 }
 
 impl Established {
+    /// A leg after the handshake: the client updates its keys, and wants the server's updated, which UNSEAL
+    /// hands to ACCEPT (RFC 8446, section 4.6.3).
+    ///
+    /// # Errors
+    ///
+    /// It fails, or it is no such leg.
+    pub fn update_keys(&mut self, service: &Service, line: &Line) -> Result<()> {
+        let (mut record, mut buffer) = (Vec::new(), vec![0; wire::RECORDS_AT]);
+        self.client.refresh_traffic_keys()?;
+        speak(&mut self.client, &mut record)?;
+        buffer.extend_from_slice(&record);
+        let frame = wire::unseal(&mut buffer, self.session, record.len());
+        let unsealed = line.call(service, frame, buffer)?;
+        let (reply, _) = wire::produced(&unsealed).context("UNSEAL")?;
+        ensure!(
+            reply.outcome == outcome::RENEGOTIATE,
+            "no post-handshake message"
+        );
+        let message = &unsealed.buffer[wire::RECORDS_AT..][..reply.token as usize];
+        let mut buffer = Vec::new();
+        let frame = wire::accept(&mut buffer, Target::Session(self.session), message);
+        let completion = line.call(service, frame, buffer)?;
+        let (reply, token) = wire::leg(&completion).context("ACCEPT")?;
+        ensure!(
+            reply.state == state::ESTABLISHED && !token.is_empty(),
+            "a leg that does not update the server's keys"
+        );
+        hear(&mut self.client, token)
+    }
+
     /// Closes it.
     ///
     /// # Errors

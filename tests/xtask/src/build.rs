@@ -186,21 +186,8 @@ fn ksecdd_with_optional_export(layout: &Layout, tools: &Tools, step: &Step) -> R
 /// `tests/lab/kmdf` and `tests/lab/ksecdd`. In folders of their own, beside those that check.
 pub fn bench_stand_ins(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<()> {
     steps.step("build the stand-ins that measure", |step| {
-        let folder = layout.windows_target().join("bench");
-        let mut cargo = windows_cargo(layout, tools, "build");
-        let packages = [
-            "-p",
-            "tlsgate-lab-kmdf",
-            "-p",
-            "tlsgate-lab-ksecdd",
-            "--lib",
-        ];
-        let features = "tlsgate-lab-kmdf/bench,tlsgate-lab-ksecdd/bench";
-        cargo
-            .args(packages)
-            .args(["--features", features])
-            .env("CARGO_TARGET_DIR", &folder);
-        process::run(&mut cargo, step)?;
+        process::run(&mut bench_cargo(layout, tools, "build"), step)?;
+        let folder = bench_target(layout);
         for (built, name) in [("wdfldr.dll", "wdfldr.sys"), ("ksecdd.dll", "ksecdd.sys")] {
             install(
                 &folder.join(GNU).join("release").join(built),
@@ -209,6 +196,21 @@ pub fn bench_stand_ins(layout: &Layout, tools: &Tools, steps: &Steps) -> Result<
         }
         Ok(())
     })
+}
+
+/// A cargo command for the stand-ins that measure.
+pub fn bench_cargo(layout: &Layout, tools: &Tools, verb: &str) -> Command {
+    let features = "tlsgate-lab-kmdf/bench,tlsgate-lab-ksecdd/bench";
+    let mut cargo = windows_cargo(layout, tools, verb);
+    cargo
+        .args(["-p", "tlsgate-lab-kmdf", "-p", "tlsgate-lab-ksecdd"])
+        .args(["--lib", "--features", features])
+        .env("CARGO_TARGET_DIR", bench_target(layout));
+    cargo
+}
+
+fn bench_target(layout: &Layout) -> PathBuf {
+    layout.windows_target().join("bench")
 }
 
 /// Builds the program that the end-to-end tests run on the machine under test.

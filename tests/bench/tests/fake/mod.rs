@@ -132,7 +132,12 @@ impl Fake {
         move || {
             let mut server = session.lock().unwrap();
             let mut token = Vec::new();
-            tlsgate_bench::peer::hear(&mut server, &input).unwrap();
+            if server.is_handshaking() {
+                tlsgate_bench::peer::hear(&mut server, &input).unwrap();
+            } else {
+                // UNSEAL has heard it before; rustls answers with the next data.
+                server.writer().write_all(b"x").unwrap();
+            }
             tlsgate_bench::peer::speak(&mut server, &mut token).unwrap();
             let done = !server.is_handshaking();
             let status = match (fails, done) {
@@ -177,13 +182,18 @@ impl Fake {
                 server.reader().read_exact(&mut made[at..]).unwrap();
             }
         }
-        let reply = RecordReply {
+        let number = |length: usize| u32::try_from(length).unwrap();
+        let mut reply = RecordReply {
             head: ReplyHead::new(SecurityStatus::SEC_E_OK),
             outcome: outcome::DATA,
-            consumed: u32::try_from(payload.len()).unwrap(),
-            produced: u32::try_from(made.len()).unwrap(),
+            consumed: number(payload.len()),
+            produced: number(made.len()),
             ..RecordReply::new_zeroed()
         };
+        if !seals && made.is_empty() {
+            (reply.outcome, reply.token) = (outcome::RENEGOTIATE, number(payload.len()));
+            made = payload.to_vec();
+        }
         [reply.as_bytes(), &made].concat()
     }
 

@@ -104,9 +104,13 @@ type Objects = FxHashMap<Handle, Arc<Object>>;
 static OBJECTS: LazyLock<[RwLock<Objects>; PARTS]> =
     LazyLock::new(|| std::array::from_fn(|_| RwLock::default()));
 const PARTS: usize = 64;
+const _: () = assert!(PARTS.is_power_of_two());
 
 fn part(handle: Handle) -> &'static RwLock<Objects> {
-    &OBJECTS[handle.number() as usize % PARTS]
+    /// Of the number, as many bits as there are parts.
+    const MASK: u64 = PARTS as u64 - 1;
+    let part = usize::try_from(handle.number() & MASK).unwrap_or_default();
+    &OBJECTS[part]
 }
 
 fn reading(handle: Handle) -> RwLockReadGuard<'static, Objects> {

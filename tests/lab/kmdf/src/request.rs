@@ -94,6 +94,7 @@ pub fn create(device: &Ref<Device>, file: &Ref<File>, irp: Irp) -> Ref<Request> 
 }
 
 /// What is asked for.
+#[derive(Clone, Copy)]
 pub struct Asked {
     /// `IRP_MJ_...`
     pub major: u8,

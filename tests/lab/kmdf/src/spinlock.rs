@@ -132,4 +132,8 @@ pub fn release(handle: Handle) {
     }
     spin_lock.taken.store(false, Ordering::Release);
     irql::set(before);
+    #[cfg(feature = "bench")]
+    if held() == 0 {
+        crate::bench::semaphore::wake_whom_it_is_time_to();
+    }
 }

@@ -6,9 +6,11 @@
 
 use crate::{
     ledger::{self, Whose},
+    spinlock,
     stop::lab_failed,
 };
 use std::{
+    cell::Cell,
     sync::atomic::{
         AtomicI32, AtomicU32, AtomicU64,
         Ordering::{Relaxed, SeqCst},
@@ -80,16 +82,38 @@ pub fn release(semaphore: usize, more: i32) -> i32 {
     }
     let before = semaphore.count.fetch_add(more, SeqCst);
     if semaphore.sleepers.load(SeqCst) > 0 {
-        let address = semaphore.count.as_ptr().cast();
-        if more == 1 {
-            // SAFETY: only the address counts.
-            unsafe { WakeByAddressSingle(address) };
+        let address = semaphore.count.as_ptr() as usize;
+        if more == 1 && spinlock::held() > 0 {
+            // At DISPATCH_LEVEL nobody else runs on this processor. Who is woken at once may do so here, and take this
+            // thread's place while it holds what everybody wants.
+            if let Some(other) = LATER.replace(Some(address)) {
+                wake_one(other);
+            }
+        } else if more == 1 {
+            wake_one(address);
         } else {
-            // SAFETY: as above.
-            unsafe { WakeByAddressAll(address) };
+            // SAFETY: only the address counts.
+            unsafe { WakeByAddressAll(address as *const _) };
         }
     }
     before
+}
+
+thread_local! {
+    /// Where somebody sleeps who is to be woken when this thread has let its spin locks go.
+    static LATER: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// This thread has let its last spin lock go.
+pub fn wake_whom_it_is_time_to() {
+    if let Some(address) = LATER.take() {
+        wake_one(address);
+    }
+}
+
+fn wake_one(address: usize) {
+    // SAFETY: only the address counts; whatever is there now.
+    unsafe { WakeByAddressSingle(address as *const _) };
 }
 
 /// `KeWaitForSingleObject` without a time-out.
