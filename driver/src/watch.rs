@@ -57,10 +57,16 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// The framework has no locks.
+    /// The framework has no locks, or there is no memory.
     pub fn new() -> Result<Self, NtStatus> {
+        let mut wheel = Wheel::new();
+        // Its slots, which are made once: not under the lock.
+        wheel
+            .reserve()
+            .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+        wheel.unreserve();
         Ok(Self {
-            wheel: SpinLock::new(Wheel::new())?,
+            wheel: SpinLock::new(wheel)?,
             stop: Event::new(),
             thread: SpinLock::new(None)?,
         })

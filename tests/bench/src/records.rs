@@ -28,6 +28,9 @@ const CALLS: [(&str, usize, usize); 2] = [
     ),
 ];
 
+/// Parts of a turn, each of which is a round of the driver's own time.
+const PART: u32 = 4;
+
 /// Bytes of ciphertext that are made before the clock runs.
 const BATCH: usize = 4 * 1024 * 1024;
 
@@ -45,16 +48,22 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     for (name, sealed, unsealed) in CALLS {
         let sealing = versus(
             effort.rounds,
-            || through.seal(sealed, effort.turn),
-            || direct.seal(sealed, effort.turn),
+            || Ok(through.seal(sealed, effort.turn)?.rate()),
+            || Ok(direct.seal(sealed, effort.turn)?.rate()),
         )?;
         report(&mut rows, &format!("SEAL of {name}"), &sealing);
+        let spent = timed(gate, effort, || through.seal(sealed, effort.turn / PART))?;
+        share(&mut rows, &format!("SEAL of {name}"), &spent);
         let unsealing = versus(
             effort.rounds,
-            || through.unseal(unsealed, effort.turn),
-            || direct.unseal(unsealed, effort.turn),
+            || Ok(through.unseal(unsealed, effort.turn)?.rate()),
+            || Ok(direct.unseal(unsealed, effort.turn)?.rate()),
         )?;
         report(&mut rows, &format!("UNSEAL of {name}"), &unsealing);
+        let spent = timed(gate, effort, || {
+            through.unseal(unsealed, effort.turn / PART)
+        })?;
+        share(&mut rows, &format!("UNSEAL of {name}"), &spent);
     }
     Ok(Results {
         rows,
@@ -83,6 +92,37 @@ fn report(rows: &mut Vec<Row>, what: &str, found: &Versus) {
     rows.push(Row::of_rounds(&name, "", &found.ratios(), bound));
 }
 
+/// The driver's own time and that of its imports, in microseconds of a call.
+fn timed(
+    gate: &dyn Gate,
+    effort: Effort,
+    mut turn: impl FnMut() -> Result<Clock>,
+) -> Result<Vec<(f64, f64)>> {
+    gate.clock(true);
+    let rounds = (0..effort.rounds * PART as usize).map(|_| {
+        let before = gate.usage();
+        let calls = turn()?.calls;
+        let after = gate.usage();
+        let imported = after.imported.saturating_sub(before.imported);
+        let driver = after.driver.saturating_sub(before.driver);
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / f64::from(calls.max(1));
+        Ok((each(driver.saturating_sub(imported)), each(imported)))
+    });
+    let rounds = rounds.collect();
+    gate.clock(false);
+    rounds
+}
+
+fn share(rows: &mut Vec<Row>, what: &str, spent: &[(f64, f64)]) {
+    let (own, imported): (Vec<f64>, Vec<f64>) = spent.iter().copied().unzip();
+    for (name, rounds) in [
+        (format!("{what}, the driver's own code a call"), own),
+        (format!("{what}, what the driver imports a call"), imported),
+    ] {
+        rows.push(Row::of_rounds(&name, "µs", &rounds, None));
+    }
+}
+
 /// A session of the driver's.
 struct Through<'a> {
     service: &'a Service<'a>,
@@ -103,7 +143,7 @@ impl<'a> Through<'a> {
         })
     }
 
-    fn seal(&mut self, size: usize, turn: Duration) -> Result<f64> {
+    fn seal(&mut self, size: usize, turn: Duration) -> Result<Clock> {
         let mut clock = Clock::default();
         while clock.time < turn {
             for _ in 0..BATCH / size {
@@ -118,10 +158,10 @@ impl<'a> Through<'a> {
                 self.buffer = completion.buffer;
             }
         }
-        Ok(clock.rate())
+        Ok(clock)
     }
 
-    fn unseal(&mut self, size: usize, turn: Duration) -> Result<f64> {
+    fn unseal(&mut self, size: usize, turn: Duration) -> Result<Clock> {
         let mut clock = Clock::default();
         while clock.time < turn {
             let records = batch(&mut self.peer.client, size)?;
@@ -142,7 +182,7 @@ impl<'a> Through<'a> {
                 );
             }
         }
-        Ok(clock.rate())
+        Ok(clock)
     }
 }
 
@@ -174,7 +214,7 @@ impl Direct {
         })
     }
 
-    fn seal(&mut self, size: usize, turn: Duration) -> Result<f64> {
+    fn seal(&mut self, size: usize, turn: Duration) -> Result<Clock> {
         let plaintext = vec![0; size];
         let (server, out) = (&mut self.server, &mut self.out);
         let mut clock = Clock::default();
@@ -196,10 +236,10 @@ impl Direct {
                 hear_data(&mut self.client, out, size)?;
             }
         }
-        Ok(clock.rate())
+        Ok(clock)
     }
 
-    fn unseal(&mut self, size: usize, turn: Duration) -> Result<f64> {
+    fn unseal(&mut self, size: usize, turn: Duration) -> Result<Clock> {
         let mut plaintext = vec![0; size];
         let server = &mut self.server;
         let mut clock = Clock::default();
@@ -210,7 +250,7 @@ impl Direct {
                 ensure!(got == size, "rustls has read {got} bytes of {size}");
             }
         }
-        Ok(clock.rate())
+        Ok(clock)
     }
 }
 
@@ -260,6 +300,7 @@ fn read_data<Data>(
 struct Clock {
     time: Duration,
     bytes: usize,
+    calls: u32,
 }
 
 impl Clock {
@@ -268,6 +309,7 @@ impl Clock {
         let done = work();
         self.time += begin.elapsed();
         self.bytes += bytes;
+        self.calls += 1;
         done
     }
 

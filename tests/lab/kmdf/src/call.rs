@@ -1,7 +1,7 @@
 //! A call of the driver into the stand-in: its name and its IRQL limit.
 
 use crate::{
-    irql,
+    checks, irql,
     ledger::{self, Whose},
     stack, unload,
 };
@@ -22,9 +22,14 @@ pub fn function() -> &'static str {
 pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R) -> R {
     let before = ledger::change(Whose::Import);
     irql::at_most(function, most);
-    let outer = FUNCTION.replace(function);
-    let result = work();
-    FUNCTION.set(outer);
+    let result = if checks::COSTLY {
+        let outer = FUNCTION.replace(function);
+        let result = work();
+        FUNCTION.set(outer);
+        result
+    } else {
+        work()
+    };
     unload::return_late(function);
     stack::paint();
     ledger::change(before);

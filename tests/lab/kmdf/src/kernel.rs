@@ -38,6 +38,10 @@ macro_rules! replacements {
 
 /// The address of what stands in for the kernel function `name`.
 pub fn replacement(name: &str) -> Option<usize> {
+    #[cfg(feature = "bench")]
+    if name == "memset" {
+        return Some(crate::bench::memory::set as *const () as usize);
+    }
     replacements! { name;
         EtwRegister <= PASSIVE
             => etw::register, (

@@ -69,8 +69,12 @@ pub fn file_opening() -> bool {
 
 /// A handle is closed for good.
 pub fn file_closed() {
-    lock(&GATE).open_files -= 1;
-    FILE_CLOSED.notify_all();
+    let mut gate = lock(&GATE);
+    gate.open_files -= 1;
+    // Before, nobody waits.
+    if gate.state == DriverState::Unloading {
+        FILE_CLOSED.notify_all();
+    }
 }
 
 /// A reference to a file object: no unload until it is dropped.

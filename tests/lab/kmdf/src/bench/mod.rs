@@ -1,6 +1,7 @@
 //! The driver called in its own process, for the benchmarks: files and requests without Wine's IRPs.
 
 mod engine;
+pub mod memory;
 pub mod semaphore;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
     file::{self, File},
     handle::Handle,
     irql::PASSIVE,
-    ledger, memory,
+    ledger, memory as blocks,
     object::{self, Ref},
     pool,
     request::{self, Asked},
@@ -144,7 +145,7 @@ impl Gate for Here {
 
     fn usage(&self) -> Usage {
         let pool = pool::usage();
-        let (blocks, bytes) = memory::given();
+        let (blocks, bytes) = blocks::given();
         let time = ledger::total();
         let (hops, hop_count) = semaphore::hops();
         Usage {
