@@ -12,12 +12,12 @@ use crate::{
 use std::{
     fmt,
     io::{self, IoSlice},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
 use tlsgate_protocol::{Ioctl, SecurityStatus, SessionId, limits, payload::state};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 /// Most bytes that one SEAL gets, and that are read from the peer at once: an IOCTL costs more than a
 /// record, but all of it is copied twice.
@@ -215,14 +215,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
 
     /// Reads more bytes from the peer.
     fn poll_ciphertext(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut chunk = vec![0; AT_ONCE];
-        let mut buffer = ReadBuf::new(&mut chunk);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        if buffer.filled().is_empty() {
+        // Goes when nothing has come: an idle stream holds no buffers. Nobody writes zeros into it first.
+        let mut chunk = Vec::with_capacity(AT_ONCE);
+        ready!(pin!(self.stream.read_buf(&mut chunk)).poll(cx))?;
+        if chunk.is_empty() {
             // Without close_notify the end may be an attacker's: it must not look like one.
             return Poll::Ready(Err(Error::Cut.into()));
         }
-        self.ciphertext.extend_from_slice(buffer.filled());
+        self.ciphertext.extend_from_slice(&chunk);
         Poll::Ready(Ok(()))
     }
 
