@@ -11,10 +11,10 @@ use anyhow::Result;
 use std::time::{Duration, Instant};
 
 /// Handshakes of a round. Few: a round in which something else has had the processor is one of many.
-const HANDSHAKES: u64 = 50;
+const HANDSHAKES: u64 = 10;
 
 /// Rounds for each of a comparison's.
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 30;
 
 /// Legs of one session: updates of its keys. rustls bears some thirty without data between them.
 const LEGS: u64 = 20;

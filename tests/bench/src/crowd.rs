@@ -23,14 +23,14 @@ const THREADS: usize = 2;
 /// Handshakes in flight on each.
 const IN_FLIGHT: usize = 16;
 
-/// Handshakes of a round.
-const HANDSHAKES: u64 = 50;
+/// Handshakes of a round. Few: a round in which something else has had the processor is one of many.
+const HANDSHAKES: u64 = 10;
 
 /// Handshakes of a round whose legs are timed one by one.
-const TIMED: usize = 10;
+const TIMED: usize = 5;
 
 /// Rounds for each of a comparison's.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 10;
 
 /// The cost of a leg at 10 open sessions and up to very many.
 ///
