@@ -48,8 +48,8 @@ pub fn record(layout: &Layout, steps: &Steps) -> Result<()> {
             let mut cargo = host_cargo(layout.root(), "test");
             cargo
                 .args(["--locked", "-p", "tlsgate-e2e", "--test", program])
-                // Not what is drawn.
-                .args(["--", "--skip", "fuzz::"])
+                // Neither what is drawn nor what is much of the same.
+                .args(["--", "--skip", "fuzz::", "--skip", "load::"])
                 .env(REQUESTS, &folder)
                 .env("RUST_TEST_THREADS", "1");
             process::run(&mut cargo, step)

@@ -17,7 +17,7 @@ use tlsgate::{
 use tlsgate_lab_control::ksecdd::State;
 
 /// How long anything may take that must happen.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// How often a condition is looked at.
 pub const INTERVAL: Duration = Duration::from_millis(5);
