@@ -1,8 +1,8 @@
 //! What a request comes in, and goes back in.
 
+use crate::wdm::Irp;
 #[cfg(feature = "bench")]
-use crate::object::lock;
-use crate::{layout::NtStatus, wdm::Irp};
+use crate::{layout::NtStatus, object::lock};
 #[cfg(feature = "bench")]
 use std::sync::Mutex;
 
