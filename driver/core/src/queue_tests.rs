@@ -223,13 +223,14 @@ proptest! {
                     one.idle -= 1;
                     one.waiting.push(clock);
                 }
-                (Move::Leave, Some(lane)) if one.inside > 0 => {
+                // One that goes on does not leave, and is nowhere else.
+                (Move::Leave, Some(lane)) if one.inside > 0 && admitted.len() < all_inside => {
                     one.inside -= 1;
                     one.idle += 1;
                     let anyone = model.iter().any(|lane| !lane.waiting.is_empty() && lane.inside < share);
                     prop_assert_eq!(queue.leave(lane), anyone);
                 }
-                (Move::GoOn, _) if admitted.len() < all => {
+                (Move::GoOn, _) if admitted.len() < all_inside => {
                     queue.go_on(clock).unwrap();
                     admitted.push(clock);
                 }

@@ -1,19 +1,22 @@
-//! A list that grows by segments, each twice as long as the one before: what is in it stays where it is.
+//! A list that grows by segments, each twice as long as the one before.
 //!
 //! Lists grow under spin locks, whose holders are to be quick. A vector that has no room left copies all it
-//! has into a new one; here growing is one allocation, however long the list is, and there are few of them.
+//! has into a new one. Here only the first segment grows so, while it is short; then growing is one
+//! allocation, however long the list is, there are few of them, and nothing moves.
 
 use crate::room;
 use alloc::vec::Vec;
 
-/// Values of the first segment; a power of two.
-const FIRST: usize = 16;
+/// Values of the first segment when it has grown; a power of two.
+const FIRST: usize = 1024;
 
 /// A list of values by index.
 #[derive(Debug)]
 pub struct Segments<T> {
-    /// Full but for the last ones.
-    segments: Vec<Vec<T>>,
+    /// The first segment. A short list is one block of memory.
+    first: Vec<T>,
+    /// The others.
+    rest: Vec<Vec<T>>,
     length: usize,
 }
 
@@ -26,7 +29,8 @@ impl<T> Segments<T> {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            segments: Vec::new(),
+            first: Vec::new(),
+            rest: Vec::new(),
             length: 0,
         }
     }
@@ -49,12 +53,15 @@ impl<T> Segments<T> {
     ///
     /// There is no memory.
     pub fn reserve(&mut self, wanted: usize) -> Result<(), OutOfMemory> {
+        let more = wanted.min(FIRST).saturating_sub(self.first.len());
+        self.first.try_reserve(more).map_err(|_| OutOfMemory)?;
         while self.capacity() < wanted {
-            let length = length_of(self.segments.len()).ok_or(OutOfMemory)?;
+            let number = self.rest.len().saturating_add(1);
+            let length = length_of(number).ok_or(OutOfMemory)?;
             let mut segment = Vec::new();
             segment.try_reserve_exact(length).map_err(|_| OutOfMemory)?;
-            self.segments.try_reserve(1).map_err(|_| OutOfMemory)?;
-            room::push(&mut self.segments, segment).map_err(|_| OutOfMemory)?;
+            self.rest.try_reserve(1).map_err(|_| OutOfMemory)?;
+            room::push(&mut self.rest, segment).map_err(|_| OutOfMemory)?;
         }
         Ok(())
     }
@@ -66,7 +73,7 @@ impl<T> Segments<T> {
     /// The value comes back when there is no room.
     pub fn push(&mut self, value: T) -> Result<(), T> {
         let place = place_of(self.length);
-        let segment = place.and_then(|(segment, _)| self.segments.get_mut(segment));
+        let segment = place.and_then(|(segment, _)| self.segment(segment));
         let Some(segment) = segment else {
             return Err(value);
         };
@@ -79,7 +86,7 @@ impl<T> Segments<T> {
     pub fn pop(&mut self) -> Option<T> {
         let last = self.length.checked_sub(1)?;
         let (segment, _) = place_of(last)?;
-        let value = self.segments.get_mut(segment)?.pop()?;
+        let value = self.segment(segment)?.pop()?;
         self.length = last;
         Some(value)
     }
@@ -88,19 +95,33 @@ impl<T> Segments<T> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&T> {
         let (segment, offset) = place_of(index)?;
-        self.segments.get(segment)?.get(offset)
+        match segment.checked_sub(1) {
+            None => self.first.get(offset),
+            Some(rest) => self.rest.get(rest)?.get(offset),
+        }
     }
 
     /// The value at an index, to be changed.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let (segment, offset) = place_of(index)?;
-        self.segments.get_mut(segment)?.get_mut(offset)
+        self.segment(segment)?.get_mut(offset)
     }
 
-    /// Values that there is room for: `FIRST` times 1, 3, 7 and so on.
+    /// Values that there is room for: as many as the first segment has grown to, then `FIRST` times 3, 7 and
+    /// so on.
     fn capacity(&self) -> usize {
-        let all = length_of(self.segments.len()).unwrap_or(usize::MAX);
-        all.saturating_sub(FIRST)
+        if self.rest.is_empty() {
+            return self.first.capacity().min(FIRST);
+        }
+        let next = length_of(self.rest.len().saturating_add(1));
+        next.unwrap_or(usize::MAX).saturating_sub(FIRST)
+    }
+
+    fn segment(&mut self, number: usize) -> Option<&mut Vec<T>> {
+        match number.checked_sub(1) {
+            None => Some(&mut self.first),
+            Some(rest) => self.rest.get_mut(rest),
+        }
     }
 }
 
@@ -145,24 +166,26 @@ mod tests {
             }
         }
         assert_eq!(
-            (place_of(usize::MAX), length_of(60), length_of(64)),
+            (place_of(usize::MAX), length_of(54), length_of(64)),
             (None, None, None)
         );
     }
 
     #[test]
-    fn growing_moves_nothing_and_half_of_it_is_used() {
+    fn growing_moves_nothing_beyond_the_first_segment_and_a_third_of_it_is_used() {
         let mut list = Segments::new();
         assert_eq!(list.push(0), Err(0), "no room was made");
-        list.reserve(1).unwrap();
-        list.push(0).unwrap();
-        let first = ptr::from_ref(list.get(0).unwrap());
-        for number in 1..10_000 {
+        let mut first = ptr::null();
+        for number in 0..20_000 {
             list.reserve(number + 1).unwrap();
             list.push(number).unwrap();
-            assert!(list.capacity() <= 2 * number + FIRST, "{number}");
+            assert!(list.capacity() <= 3 * number + 4, "{number}");
+            if number == FIRST {
+                first = ptr::from_ref(list.get(0).unwrap());
+            }
         }
         assert_eq!(ptr::from_ref(list.get(0).unwrap()), first);
+        assert_eq!(list.get(19_999), Some(&19_999));
     }
 
     proptest! {
