@@ -76,6 +76,13 @@ pub fn check(layout: &Layout, step: &Step) -> Result<()> {
             .join("\n")
     );
     step.note(&rows.iter().map(short).collect::<Vec<_>>().join(", "));
+    let fewer = kept.fewer(&counts, &rustc);
+    if !fewer.is_empty() {
+        step.note(&format!(
+            "fewer than before ({}): `cargo xtask bench --bless instructions`",
+            fewer.join("; ")
+        ));
+    }
     Ok(())
 }
 

@@ -109,6 +109,16 @@ impl Kept {
         Ok(())
     }
 
+    /// Requests that take less than they took: blessed, they cannot grow back without a note.
+    pub fn fewer<'a>(&self, counts: &'a [(String, u64)], rustc: &str) -> Vec<&'a str> {
+        let is_less = |(name, count): &&(String, u64)| {
+            let before = self.before(name).filter(|_| self.rustc == rustc);
+            before.is_some_and(|before| *count < before)
+        };
+        let fewer = counts.iter().filter(is_less);
+        fewer.map(|(name, _)| name.as_str()).collect()
+    }
+
     /// The file for these counts.
     ///
     /// # Errors
@@ -180,6 +190,8 @@ mod tests {
         assert_eq!(holds(1020, "rustc 1"), Some(true));
         assert_eq!(holds(1021, "rustc 1"), Some(false));
         assert_eq!(holds(2000, "rustc 2"), None, "another compiler's");
+        assert_eq!(kept(1000).fewer(&counted(999), "rustc 1"), ["leg"]);
+        assert!(kept(1000).fewer(&counted(1000), "rustc 1").is_empty());
     }
 
     #[test]
