@@ -111,9 +111,13 @@ pub fn wake_whom_it_is_time_to() {
     }
 }
 
+/// What it takes is part of the hop, which is told apart: on a busy host the thread that wakes loses the processor to
+/// the one that it wakes.
 fn wake_one(address: usize) {
     // SAFETY: only the address counts; whatever is there now.
-    unsafe { WakeByAddressSingle(address as *const _) };
+    ledger::of(Whose::Nobody, || unsafe {
+        WakeByAddressSingle(address as *const _);
+    });
 }
 
 /// `KeWaitForSingleObject` without a time-out.

@@ -315,7 +315,7 @@ fn a_callback_issues_only_where_that_is_allowed() {
         let connected = Connected::new(&driver, SslVersion::TLS1_3, 32 * 1024);
         driver.ksecdd.set_switches(Switches {
             issue_in_callback_allowed,
-            ..driver.ksecdd.switches()
+            ..(*driver.ksecdd.switches()).clone()
         });
         let (came, answer) = std::sync::mpsc::channel();
         let issuing = Issuing {
