@@ -32,6 +32,9 @@ const FLOOD: usize = 1000;
 /// A turn of this scenario, in the effort's turns: enough for a percentile.
 const TURNS: u32 = 20;
 
+/// How long the flood has lasted when the good client comes, in the effort's turns.
+const BEFORE: u32 = 2;
+
 /// Rounds of a comparison for each of this scenario's.
 const FEWER: usize = 3;
 
@@ -48,7 +51,10 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     let found = versus(
         (effort.rounds / FEWER).max(1),
         || {
-            let (latency, rate) = flooded(gate, site, legs, || good.offer(length, &with))?;
+            let (latency, rate) = flooded(gate, site, legs, || {
+                thread::sleep(effort.turn * BEFORE);
+                good.offer(length, &with)
+            })?;
             good.service.rest()?;
             let mut rates = flooding.lock().unwrap_or_else(PoisonError::into_inner);
             rates.push(rate);
@@ -113,9 +119,10 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
         plots: vec![plot],
         notes: vec![format!(
             "The flood: {legs} first legs in flight on a handle of its own, each with a session that nobody \
-             goes on with; another follows each that comes back. The good client begins handshakes at random \
-             (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
+             goes on with; another follows each that comes back; it has lasted {:?} when the good client comes. \
+             That one begins handshakes at random (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
              of {} calls at a time and {:?} each can do. Latency is of {} legs under the flood and {} without.",
+            effort.turn * BEFORE,
             effort.seed,
             good.rate,
             good.calls,
