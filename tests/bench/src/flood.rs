@@ -23,8 +23,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-static SEEN: Mutex<Vec<(f64, f64)>> = Mutex::new(Vec::new());
-
 /// What the good client offers, of what the engine can do.
 const OFFERED: f64 = 0.3;
 
@@ -33,6 +31,9 @@ const FLOOD: usize = 1000;
 
 /// A turn of this scenario, in the effort's turns: enough for a percentile.
 const TURNS: u32 = 20;
+
+/// How long the flood has lasted when the good client comes, in the effort's turns.
+const BEFORE: u32 = 2;
 
 /// Rounds of a comparison for each of this scenario's.
 const FEWER: usize = 3;
@@ -50,7 +51,10 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     let found = versus(
         (effort.rounds / FEWER).max(1),
         || {
-            let (latency, rate) = flooded(gate, site, legs, || good.offer(length, &with))?;
+            let (latency, rate) = flooded(gate, site, legs, || {
+                thread::sleep(effort.turn * BEFORE);
+                good.offer(length, &with)
+            })?;
             good.service.rest()?;
             let mut rates = flooding.lock().unwrap_or_else(PoisonError::into_inner);
             rates.push(rate);
@@ -113,38 +117,21 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
     Ok(Results {
         rows,
         plots: vec![plot],
-        notes: vec![
-            {
-                let mut text = String::new();
-                let mut by: std::collections::BTreeMap<u64, Vec<f64>> = Default::default();
-                let mut turn = 0;
-                for (at, ms) in SEEN.lock().unwrap().iter() {
-                    if *at < 0.0 {
-                        turn += 1;
-                        continue;
-                    }
-                    by.entry(turn * 1000 + *at as u64).or_default().push(*ms);
-                }
-                for (key, all) in by {
-                    text += &format!("{key}:{:.0} ", crate::rounds::quantile(&all, 0.5));
-                }
-                text
-            },
-            format!(
-                "The flood: {legs} first legs in flight on a handle of its own, each with a session that nobody \
-             goes on with; another follows each that comes back. The good client begins handshakes at random \
-             (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
+        notes: vec![format!(
+            "The flood: {legs} first legs in flight on a handle of its own, each with a session that nobody \
+             goes on with; another follows each that comes back; it has lasted {:?} when the good client comes. \
+             That one begins handshakes at random (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
              of {} calls at a time and {:?} each can do. Latency is of {} legs under the flood and {} without.",
-                effort.seed,
-                good.rate,
-                good.calls,
-                OFFERED * 100.0,
-                SLOW.0,
-                SLOW.1,
-                with.count(),
-                without.count(),
-            ),
-        ],
+            effort.turn * BEFORE,
+            effort.seed,
+            good.rate,
+            good.calls,
+            OFFERED * 100.0,
+            SLOW.0,
+            SLOW.1,
+            with.count(),
+            without.count(),
+        )],
     })
 }
 
@@ -191,7 +178,6 @@ impl<'a> Good<'a> {
             latency: SLOW.1,
         })?;
         let mut latency = Latency::new()?;
-        SEEN.lock().unwrap().push((-1.0, 0.0));
         let mut random = fastrand::Rng::with_seed(self.seed);
         let (sender, heard) = channel::<Heard>();
         let mut slots: HashMap<usize, Slot> = HashMap::new();
@@ -222,10 +208,6 @@ impl<'a> Good<'a> {
             let slot = slots.get_mut(&heard.place).context("nobody's request")?;
             if slot.is_at_leg() {
                 latency.add(heard.time);
-                SEEN.lock().unwrap().push((
-                    begin.elapsed().as_secs_f64(),
-                    heard.time.as_secs_f64() * 1e3,
-                ));
                 all.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(heard.time);

@@ -162,15 +162,26 @@ fn rows(by_legs: &[Point], by_threads: &[(usize, Seen)]) -> Vec<Row> {
     let most_threads = driver_threads.iter().copied().max().unwrap_or(0);
     let more = most_threads - driver_threads.iter().copied().min().unwrap_or(0);
     vec![
-        Row::of_rounds(
-            "slow engine's throughput used by 2 legs in flight and more",
+        Row::once(
+            "slow engine's throughput used by 2 legs in flight and more, the least",
             "",
-            &legs,
+            least(&legs),
             Some(Bound::AtLeast(0.99)),
         ),
-        Row::once("the least of these", "", least(&legs), None),
         Row::of_rounds(
-            "slow engine's throughput used by 2 waiting threads and more",
+            "slow engine's throughput used by 2 legs in flight and more, the median",
+            "",
+            &legs,
+            None,
+        ),
+        Row::once(
+            "slow engine's throughput used by 2 waiting threads and more, the least",
+            "",
+            least(&threads),
+            None,
+        ),
+        Row::of_rounds(
+            "slow engine's throughput used by 2 waiting threads and more, the median",
             "",
             &threads,
             None,

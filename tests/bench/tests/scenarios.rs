@@ -138,16 +138,16 @@ fn what_grows_with_the_sessions_shows() {
 fn a_slow_engine_is_used_by_few_legs_and_by_many() {
     let site = site();
     let effort = Effort {
-        turn: Duration::from_millis(80),
+        turn: Duration::from_millis(50),
         sessions: 256,
         ..LITTLE
     };
     let results = measured(&Fake::new(site.clone()), &site, "load", effort);
     let used = value(
         &results,
-        "slow engine's throughput used by 2 legs in flight and more",
+        "slow engine's throughput used by 2 legs in flight and more, the median",
     );
-    assert!((0.9..1.05).contains(&used), "{used}");
+    assert!((0.8..1.1).contains(&used), "{used}");
     let most = value(
         &results,
         "most legs in flight at once, by the driver's count",
@@ -161,7 +161,7 @@ fn a_flood_on_one_queue_shows() {
     let effort = Effort {
         rounds: 1,
         sessions: 100,
-        turn: Duration::from_millis(80),
+        turn: Duration::from_millis(50),
         ..LITTLE
     };
     let results = measured(&Fake::new(site.clone()), &site, "flood", effort);

@@ -103,6 +103,7 @@ fn cargo_test(layout: &Layout, words: &[&str]) -> Result<Proof, String> {
         return Err(format!("`cargo xtask test` does not test {package}"));
     }
     let folder = match package {
+        "tlsgate-bench" => "tests/bench",
         "tlsgate-client" => "tests/client",
         "tlsgate-core" => "driver/core",
         "tlsgate-fuzz" => "tests/fuzz",

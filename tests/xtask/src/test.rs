@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Packages whose tests run on the host; the end-to-end tests come last, by themselves: see `end_to_end`.
-const HOST_PACKAGES: [&str; 8] = [
+const HOST_PACKAGES: [&str; 9] = [
+    "tlsgate-bench",
     "tlsgate-client",
     "tlsgate-fuzz",
     "tlsgate-lab-control",
