@@ -1,21 +1,23 @@
-//! A list that grows by segments, each twice as long as the one before.
+//! A list that grows by segments, all of one length.
 //!
 //! Lists grow under spin locks, whose holders are to be quick. A vector that has no room left copies all it
-//! has into a new one. Here only the first segment grows so, while it is short; then growing is one
-//! allocation, however long the list is, there are few of them, and nothing moves.
+//! has into a new one. Here only the first segment grows so, while it is short; then growing is one more
+//! segment, and nothing moves. No allocation is longer than `MOST_BYTES`, as the pool fills each with zeros
+//! under the lock. The room there is comes out at each power of two, so that a quota, which usually is one,
+//! is reached without a segment beyond it.
 
 use crate::room;
 use alloc::vec::Vec;
 
-/// Values of the first segment when it has grown; a power of two.
-const FIRST: usize = 1024;
+/// Bytes of one allocation.
+const MOST_BYTES: usize = 64 * 1024;
 
 /// A list of values by index.
 #[derive(Debug)]
 pub struct Segments<T> {
     /// The first segment. A short list is one block of memory.
     first: Vec<T>,
-    /// The others.
+    /// The others. The list of them grows as a vector does.
     rest: Vec<Vec<T>>,
     length: usize,
 }
@@ -25,6 +27,12 @@ pub struct Segments<T> {
 pub struct OutOfMemory;
 
 impl<T> Segments<T> {
+    /// Values of a segment; the first grows to that. A power of two.
+    const EACH: usize = 1 << (MOST_BYTES / size_of::<T>()).ilog2();
+
+    /// Segments besides the first; a power of two, so that the list of them grows to just that.
+    const MOST_SEGMENTS: usize = 1 << (MOST_BYTES / size_of::<Vec<T>>()).ilog2();
+
     /// An empty list; allocates nothing.
     #[must_use]
     pub const fn new() -> Self {
@@ -51,15 +59,24 @@ impl<T> Segments<T> {
     ///
     /// # Errors
     ///
-    /// There is no memory.
+    /// There is no memory, or not for so many: see `MOST_BYTES`.
     pub fn reserve(&mut self, wanted: usize) -> Result<(), OutOfMemory> {
-        let more = wanted.min(FIRST).saturating_sub(self.first.len());
-        self.first.try_reserve(more).map_err(|_| OutOfMemory)?;
+        let first = wanted.min(Self::EACH);
+        if self.first.capacity() < first {
+            let room = first.checked_next_power_of_two().ok_or(OutOfMemory)?;
+            let more = room.saturating_sub(self.first.len());
+            self.first
+                .try_reserve_exact(more)
+                .map_err(|_| OutOfMemory)?;
+        }
         while self.capacity() < wanted {
-            let number = self.rest.len().saturating_add(1);
-            let length = length_of(number).ok_or(OutOfMemory)?;
+            if self.rest.len() >= Self::MOST_SEGMENTS {
+                return Err(OutOfMemory);
+            }
             let mut segment = Vec::new();
-            segment.try_reserve_exact(length).map_err(|_| OutOfMemory)?;
+            segment
+                .try_reserve_exact(Self::EACH)
+                .map_err(|_| OutOfMemory)?;
             self.rest.try_reserve(1).map_err(|_| OutOfMemory)?;
             room::push(&mut self.rest, segment).map_err(|_| OutOfMemory)?;
         }
@@ -72,7 +89,7 @@ impl<T> Segments<T> {
     ///
     /// The value comes back when there is no room.
     pub fn push(&mut self, value: T) -> Result<(), T> {
-        let place = place_of(self.length);
+        let place = Self::place_of(self.length);
         let segment = place.and_then(|(segment, _)| self.segment(segment));
         let Some(segment) = segment else {
             return Err(value);
@@ -85,7 +102,7 @@ impl<T> Segments<T> {
     /// Takes the last value out.
     pub fn pop(&mut self) -> Option<T> {
         let last = self.length.checked_sub(1)?;
-        let (segment, _) = place_of(last)?;
+        let (segment, _) = Self::place_of(last)?;
         let value = self.segment(segment)?.pop()?;
         self.length = last;
         Some(value)
@@ -94,7 +111,7 @@ impl<T> Segments<T> {
     /// The value at an index.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&T> {
-        let (segment, offset) = place_of(index)?;
+        let (segment, offset) = Self::place_of(index)?;
         match segment.checked_sub(1) {
             None => self.first.get(offset),
             Some(rest) => self.rest.get(rest)?.get(offset),
@@ -103,18 +120,14 @@ impl<T> Segments<T> {
 
     /// The value at an index, to be changed.
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        let (segment, offset) = place_of(index)?;
+        let (segment, offset) = Self::place_of(index)?;
         self.segment(segment)?.get_mut(offset)
     }
 
-    /// Values that there is room for: as many as the first segment has grown to, then `FIRST` times 3, 7 and
-    /// so on.
+    /// Values that there is room for.
     fn capacity(&self) -> usize {
-        if self.rest.is_empty() {
-            return self.first.capacity().min(FIRST);
-        }
-        let next = length_of(self.rest.len().saturating_add(1));
-        next.unwrap_or(usize::MAX).saturating_sub(FIRST)
+        let rest = self.rest.len().saturating_mul(Self::EACH);
+        self.first.capacity().saturating_add(rest)
     }
 
     fn segment(&mut self, number: usize) -> Option<&mut Vec<T>> {
@@ -122,6 +135,14 @@ impl<T> Segments<T> {
             None => Some(&mut self.first),
             Some(rest) => self.rest.get_mut(rest),
         }
+    }
+
+    /// The segment of an index, and the place in it.
+    fn place_of(index: usize) -> Option<(usize, usize)> {
+        Some((
+            index.checked_div(Self::EACH)?,
+            index.checked_rem(Self::EACH)?,
+        ))
     }
 }
 
@@ -131,61 +152,83 @@ impl<T> Default for Segments<T> {
     }
 }
 
-/// Values that a segment holds.
-fn length_of(segment: usize) -> Option<usize> {
-    let shift = u32::try_from(segment).ok()?;
-    let length = FIRST.checked_shl(shift)?;
-    // Bits that were shifted out would make it smaller.
-    (length >> shift == FIRST).then_some(length)
-}
-
-/// The segment of an index, and the place in it: with `FIRST` added, the highest bit names the segment and
-/// the others the place.
-fn place_of(index: usize) -> Option<(usize, usize)> {
-    let number = index.checked_add(FIRST)?;
-    let highest = number.checked_ilog2()?;
-    let segment = highest.checked_sub(FIRST.ilog2())?;
-    let start = 1_usize.checked_shl(highest)?;
-    Some((usize::try_from(segment).ok()?, number.checked_sub(start)?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{ptr, vec};
+    use std::{fmt, iter, ptr, vec};
 
-    #[test]
-    fn segments_follow_each_other_without_a_gap() {
-        let mut next = (0, 0);
-        for index in 0..100_000 {
-            assert_eq!(place_of(index), Some(next));
-            next.1 += 1;
-            if Some(next.1) == length_of(next.0) {
-                next = (next.0 + 1, 0);
+    /// As large as the places of lines and the slots of tables, or as the entries of the wheel.
+    type Small = [u64; 2];
+    type Large = [u64; 5];
+
+    /// The bytes of each allocation that the list has.
+    fn allocations<T>(list: &Segments<T>) -> Vec<usize> {
+        let segments = iter::once(&list.first).chain(&list.rest);
+        let mut bytes: Vec<_> = segments
+            .map(|one| one.capacity() * size_of::<T>())
+            .collect();
+        bytes.push(list.rest.capacity() * size_of::<Vec<T>>());
+        bytes
+    }
+
+    /// Room for as many as quotas allow by default, and at most, made one at a time as the driver does it.
+    fn reach_quotas<T: Copy + fmt::Debug>(value: T, quotas: &[usize]) {
+        let mut list = Segments::new();
+        for number in 1..=quotas.iter().copied().max().unwrap() {
+            list.reserve(number).unwrap();
+            list.push(value).unwrap();
+            if quotas.contains(&number) {
+                assert_eq!(list.capacity(), number);
+                let longest = allocations(&list).into_iter().max();
+                assert!(longest <= Some(64 * 1024), "{number}: {longest:?}");
             }
         }
-        assert_eq!(
-            (place_of(usize::MAX), length_of(54), length_of(64)),
-            (None, None, None)
+    }
+
+    #[test]
+    fn a_quota_is_reached_without_room_beyond_it_and_no_allocation_is_long() {
+        reach_quotas(
+            Small::default(),
+            &[1, 16, 1024, 32_768, 131_072, 262_144, 4_194_304],
+        );
+        reach_quotas(
+            Large::default(),
+            &[1, 16, 1024, 32_768, 131_072, 262_144, 1_048_576],
         );
     }
 
     #[test]
-    fn growing_moves_nothing_beyond_the_first_segment_and_a_third_of_it_is_used() {
+    fn more_segments_than_are_listed_in_one_allocation_are_refused() {
+        let mut list = Segments::<[u8; 64 * 1024]>::new();
+        let most = Segments::<[u8; 64 * 1024]>::MOST_SEGMENTS;
+        assert!(most * size_of::<Vec<u8>>() <= 64 * 1024);
+        assert_eq!(list.reserve(1 + most), Ok(()));
+        assert_eq!(list.reserve(2 + most), Err(OutOfMemory));
+        assert_eq!(list.capacity(), 1 + most);
+    }
+
+    #[test]
+    fn growing_moves_nothing_beyond_the_first_segment_and_half_of_it_is_used() {
+        let each = Segments::<Small>::EACH;
         let mut list = Segments::new();
-        assert_eq!(list.push(0), Err(0), "no room was made");
+        assert_eq!(list.push([0; 2]), Err([0; 2]), "no room was made");
         let mut first = ptr::null();
         for number in 0..20_000 {
             list.reserve(number + 1).unwrap();
-            list.push(number).unwrap();
-            assert!(list.capacity() <= 3 * number + 4, "{number}");
-            if number == FIRST {
+            list.push([number as u64; 2]).unwrap();
+            assert!(
+                list.capacity() <= (2 * number).max(1).min(number + each),
+                "{number}"
+            );
+            if number == each {
                 first = ptr::from_ref(list.get(0).unwrap());
             }
         }
         assert_eq!(ptr::from_ref(list.get(0).unwrap()), first);
-        assert_eq!(list.get(19_999), Some(&19_999));
+        for number in [0, each - 1, each, 2 * each - 1, 2 * each, 19_999] {
+            assert_eq!(list.get(number), Some(&[number as u64; 2]));
+        }
     }
 
     proptest! {
