@@ -132,6 +132,10 @@ impl<T> Table<T> {
     pub fn drain(&mut self) -> Option<T> {
         self.limit = 0;
         self.free = None;
+        // The rest are free slots, up to a quota of them, and this runs under a lock.
+        if self.length == 0 {
+            return None;
+        }
         while let Some(slot) = self.slots.pop() {
             if let Some(value) = slot.value {
                 self.length = self.length.saturating_sub(1);
@@ -180,7 +184,7 @@ fn parts_of(id: u64) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::{collections::HashMap, vec};
+    use std::{collections::HashMap, vec, vec::Vec};
 
     #[test]
     fn an_id_given_back_names_nothing_though_its_slot_is_used_again() {
@@ -214,6 +218,19 @@ mod tests {
         assert_eq!(table.replace(id, 'd'), Err('d'), "the id is void");
         assert_eq!(table.get_mut(id), None);
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn what_is_left_when_the_last_value_is_out_is_not_looked_at() {
+        let mut table = Table::new(100);
+        let ids: Vec<_> = (0..100).map(|value| table.insert(value).unwrap()).collect();
+        for id in &ids[..99] {
+            table.remove(id.get());
+        }
+        assert_eq!(table.drain(), Some(99));
+        let left = table.slots.len();
+        assert_eq!((table.drain(), table.slots.len()), (None, left));
+        assert_eq!(left, 99);
     }
 
     proptest! {
