@@ -151,12 +151,9 @@ impl HandshakeLeg {
         let parts = self.right.parts();
         let has_context = is_valid(&parts.handle);
         let is_first = role == Role::Client && !has_context;
-        self.target = parts.first.name();
-        let protocols: &mut [u8] = if has_context {
-            &mut []
-        } else {
-            parts.first.protocols()
-        };
+        let (protocols, target) = parts.first.parts();
+        self.target = target;
+        let protocols: &mut [u8] = if has_context { &mut [] } else { protocols };
         let input = &raw mut self.input_buffers;
         let input = if is_first {
             // SAFETY: this value is in memory of a list, the protocols in the session's; all stay until the

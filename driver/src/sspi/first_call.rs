@@ -63,31 +63,17 @@ impl FirstCall {
         })
     }
 
-    /// `SEC_APPLICATION_PROTOCOLS`; may be empty.
-    pub fn protocols(&mut self) -> &mut [u8] {
-        let bytes = self.bytes.as_mut().map(Buffer::bytes_mut);
-        bytes
-            .and_then(|bytes| bytes.get_mut(..self.protocols))
-            .unwrap_or_default()
-    }
-
-    /// The server's name, for as long as this is there and not forgotten.
-    pub fn name(&self) -> TargetName {
+    /// `SEC_APPLICATION_PROTOCOLS`, which may be empty, and the server's name, for as long as this is there and
+    /// not forgotten. Both at once: taking one later would end the use of the other's address.
+    pub fn parts(&mut self) -> (&mut [u8], TargetName) {
         let start = self.protocols.checked_next_multiple_of(2);
-        let bytes = self.bytes.as_ref().map(Buffer::bytes);
-        let name = bytes
+        let bytes = self.bytes.as_mut().map(Buffer::bytes_mut);
+        let halves = bytes
             .zip(start)
-            .and_then(|(bytes, start)| bytes.get(start..));
-        let name = name.unwrap_or_default();
-        let Some(length) = u16::try_from(name.len()).ok().filter(|length| *length != 0) else {
-            return TargetName::none();
-        };
-        TargetName(UNICODE_STRING {
-            Length: length,
-            MaximumLength: length,
-            // The kernel only reads through it.
-            Buffer: name.as_ptr().cast_mut().cast(),
-        })
+            .and_then(|(bytes, start)| bytes.split_at_mut_checked(start));
+        let (front, name) = halves.unwrap_or_default();
+        let protocols = front.get_mut(..self.protocols).unwrap_or_default();
+        (protocols, TargetName::of(name))
     }
 
     /// No call will get it any more. IRQL: up to DISPATCH_LEVEL.
@@ -103,6 +89,18 @@ impl TargetName {
             Length: 0,
             MaximumLength: 0,
             Buffer: ptr::null_mut(),
+        })
+    }
+
+    /// A name in UTF-16.
+    fn of(name: &mut [u8]) -> Self {
+        let Some(length) = u16::try_from(name.len()).ok().filter(|length| *length != 0) else {
+            return Self::none();
+        };
+        Self(UNICODE_STRING {
+            Length: length,
+            MaximumLength: length,
+            Buffer: name.as_mut_ptr().cast(),
         })
     }
 
