@@ -27,7 +27,7 @@ use tlsgate_core::{
 };
 use tlsgate_protocol::{
     NtStatus, Role, SecurityStatus, SessionId,
-    payload::{LegReply, ReplyHead, state},
+    payload::{LegReply, ReplyHead, credential as flag, state},
 };
 use zerocopy::IntoBytes;
 
@@ -135,7 +135,8 @@ pub fn step(operation: Stored<Operation>) {
 }
 
 impl HandshakeLeg {
-    /// Fresh buffers for the next call, tied together. `None` when there is no memory.
+    /// Fresh buffers for the next call, tied together. `None` when there is no memory, or no name where the
+    /// credential wants the server's checked: without one Schannel would check none.
     fn prepare(&mut self, gate: &Gate) -> Option<Arguments> {
         // A repeated call gives the old one back first.
         self.output = None;
@@ -153,6 +154,9 @@ impl HandshakeLeg {
         let is_first = role == Role::Client && !has_context;
         let (protocols, target) = parts.first.parts();
         self.target = target;
+        if is_first && flags & flag::MANUAL_CHECK == 0 && self.target.is_none() {
+            return None;
+        }
         let protocols: &mut [u8] = if has_context { &mut [] } else { protocols };
         let input = &raw mut self.input_buffers;
         let input = if is_first {

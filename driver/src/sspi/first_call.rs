@@ -104,6 +104,11 @@ impl TargetName {
         })
     }
 
+    /// Whether there is no name.
+    pub const fn is_none(&self) -> bool {
+        self.0.Buffer.is_null()
+    }
+
     /// The string's address; null when there is no name.
     pub const fn address(&mut self) -> *mut UNICODE_STRING {
         if self.0.Length == 0 {
