@@ -74,17 +74,20 @@ impl Operation {
             return Err(NtStatus::STATUS_INVALID_DEVICE_STATE);
         }
         let registered = gate.issuers.register(lane);
-        if registered.is_err() {
+        if let Err(refused) = registered {
+            let status = match refused {
+                Refused::TooMany => {
+                    gate.counters.quota_refusals.up();
+                    NtStatus::STATUS_QUOTA_EXCEEDED
+                }
+                Refused::OutOfMemory => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
+                Refused::Closed => NtStatus::STATUS_FILE_CLOSED,
+            };
+            // The driver may be unloaded as soon as the gate is left.
+            drop(work);
             gate.leave();
+            return Err(status);
         }
-        registered.map_err(|refused| match refused {
-            Refused::TooMany => {
-                gate.counters.quota_refusals.up();
-                NtStatus::STATUS_QUOTA_EXCEEDED
-            }
-            Refused::OutOfMemory => NtStatus::STATUS_INSUFFICIENT_RESOURCES,
-            Refused::Closed => NtStatus::STATUS_FILE_CLOSED,
-        })?;
         let operation = Self {
             gate,
             lane,
@@ -93,7 +96,9 @@ impl Operation {
             pending: None,
             work,
         };
-        gate.lists.operations.store(operation).map_err(|_| {
+        gate.lists.operations.store(operation).map_err(|operation| {
+            // As above.
+            drop(operation);
             gate.issuers.forget(lane, false);
             gate.leave();
             NtStatus::STATUS_INSUFFICIENT_RESOURCES
