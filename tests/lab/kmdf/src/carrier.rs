@@ -21,6 +21,13 @@ pub enum Carrier {
 
 impl Carrier {
     /// Wine's IRP, if it is one.
+    #[cfg_attr(
+        not(feature = "bench"),
+        expect(
+            clippy::unnecessary_wraps,
+            reason = "there are calls in builds that measure"
+        )
+    )]
     pub fn irp(&self) -> Option<Irp> {
         match self {
             Self::Irp(irp) => Some(*irp),

@@ -96,6 +96,10 @@ mod kernel;
 #[cfg(windows)]
 mod layout;
 #[cfg(windows)]
+#[cfg_attr(
+    not(feature = "bench"),
+    allow(dead_code, reason = "only builds that measure read it")
+)]
 mod ledger;
 #[cfg(windows)]
 mod lookaside;
