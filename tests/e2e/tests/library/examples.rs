@@ -172,5 +172,5 @@ fn shown(said: &str) -> Result<String> {
     let begin = said
         .find("-----BEGIN CERTIFICATE")
         .context("no certificate")?;
-    thumbprint(&*X509::from_pem(&said.as_bytes()[begin..])?)
+    thumbprint(&*X509::from_pem(&said.as_bytes()[begin..]).with_context(|| said.to_owned())?)
 }
