@@ -167,10 +167,15 @@ fn s_client(server: SocketAddr, arguments: &[&str]) -> Result<String> {
     Program::start(command.args(arguments))?.end()
 }
 
-/// The thumbprint of the certificate that `s_client` prints.
+/// The thumbprint of the certificate that `s_client` prints. Its lines may have what it says on its other output
+/// among them.
 fn shown(said: &str) -> Result<String> {
     let begin = said
         .find("-----BEGIN CERTIFICATE")
         .context("no certificate")?;
-    thumbprint(&*X509::from_pem(&said.as_bytes()[begin..]).with_context(|| said.to_owned())?)
+    let lines: Vec<_> = said[begin..]
+        .lines()
+        .filter(|line| line.starts_with("-----") || !line.contains(' '))
+        .collect();
+    thumbprint(&*X509::from_pem(lines.join("\n").as_bytes()).with_context(|| said.to_owned())?)
 }
