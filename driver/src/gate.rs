@@ -100,6 +100,7 @@ impl Gate {
             registered: size(settings.operations),
             registered_per_lane: size(settings.operations_per_handle),
             inside: size(settings.inside),
+            inside_least: size(settings.inside_least),
             inside_per_lane: size(settings.inside_per_handle),
             issuers: MOST_THREADS,
         };

@@ -7,6 +7,7 @@ use crate::{
     gate::Gate,
     kmdf::spin_lock::SpinLock,
     nt::{
+        self,
         event::Semaphore,
         thread::{self, Thread},
     },
@@ -117,6 +118,11 @@ impl Issuers {
         Threads(self).forget(lane, admitted);
     }
 
+    /// Lets more in if all that is inside hangs; called now and then. IRQL: up to DISPATCH_LEVEL.
+    pub fn look(&'static self) {
+        Threads(self).look();
+    }
+
     /// Lets an operation wait for admission. IRQL: up to DISPATCH_LEVEL.
     pub fn submit(&'static self, operation: Stored<Operation>) {
         let lane = operation.lane();
@@ -153,6 +159,10 @@ impl Issuing for Threads {
 
     fn queue<R>(&self, act: impl FnOnce(&mut Queue<Stored<Operation>>) -> R) -> R {
         act(&mut self.0.queue.lock())
+    }
+
+    fn now(&self) -> u64 {
+        nt::precise_time()
     }
 
     fn stopping(&self) -> &AtomicUsize {

@@ -189,6 +189,7 @@ unsafe extern "C" fn run(context: PVOID) {
                 Expired::Nothing => break,
             }
         }
+        gate.issuers.look();
         gate.quarantine.sweep(gate);
     }
 }

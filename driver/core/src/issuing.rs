@@ -23,6 +23,8 @@ pub trait Issuing {
 
     /// Runs `act` with the queue, under its lock: nothing in it waits, or takes another lock.
     fn queue<R>(&self, act: impl FnOnce(&mut Queue<Self::Operation>) -> R) -> R;
+    /// The time, in 100 ns units of a clock that does not stop.
+    fn now(&self) -> u64;
     /// Not 0 when the threads are to end.
     fn stopping(&self) -> &Self::Word;
     /// Lets one more [`Self::wait`] end; called under the queue's lock, too.
@@ -75,11 +77,22 @@ pub trait Issuing {
 
     /// An operation that was registered is gone; `admitted` if it had been let in.
     fn forget(&self, lane: Lane, admitted: bool) {
+        let now = self.now();
         self.queue(|queue| {
-            if admitted && queue.leave(lane) && queue.wake() {
+            if admitted && queue.leave(lane, now) && queue.wake() {
                 self.release_one();
             }
             queue.unregister(lane);
+        });
+    }
+
+    /// Looks whether all calls hang, so that others may be made. To be called now and then.
+    fn look(&self) {
+        let now = self.now();
+        self.queue(|queue| {
+            if queue.look(now) && queue.wake() {
+                self.release_one();
+            }
         });
     }
 
@@ -90,13 +103,19 @@ pub trait Issuing {
             // Before the last look at the queue: what was pushed before the end was wanted is found.
             let is_last = self.stopping().load() != 0;
             self.queue(Queue::woken);
-            while let Some(operation) = self.queue(Queue::take_next) {
+            while let Some(operation) = self.next() {
                 work(operation);
             }
             if is_last {
                 return;
             }
         }
+    }
+
+    /// The next operation to work on, if any.
+    fn next(&self) -> Option<Self::Operation> {
+        let now = self.now();
+        self.queue(|queue| queue.take_next(now))
     }
 
     /// Ends the threads when they have worked off the queue, and waits for them.
@@ -120,7 +139,14 @@ mod tests {
         sync::atomic::AtomicUsize,
     };
 
-    struct Desk(RefCell<Queue<char>>, Cell<usize>, AtomicUsize);
+    struct Desk(RefCell<Queue<char>>, Cell<usize>, AtomicUsize, Cell<u64>);
+
+    impl Desk {
+        fn new(limits: Limits) -> Self {
+            let queue = RefCell::new(Queue::new(limits));
+            Self(queue, Cell::default(), AtomicUsize::new(0), Cell::default())
+        }
+    }
 
     impl Issuing for Desk {
         type Word = AtomicUsize;
@@ -128,6 +154,9 @@ mod tests {
         type Thread = ();
         fn queue<R>(&self, act: impl FnOnce(&mut Queue<char>) -> R) -> R {
             act(&mut self.0.borrow_mut())
+        }
+        fn now(&self) -> u64 {
+            self.3.get()
         }
         fn stopping(&self) -> &AtomicUsize {
             &self.2
@@ -151,11 +180,11 @@ mod tests {
             registered: 4,
             registered_per_lane: 4,
             inside: 1,
+            inside_least: 1,
             inside_per_lane: 1,
             issuers: 9,
         };
-        let queue = RefCell::new(Queue::new(limits));
-        let desk = Desk(queue, Cell::default(), AtomicUsize::new(0));
+        let desk = Desk::new(limits);
         let woken = || desk.1.take();
         let lane = desk.queue(|queue| queue.open_lane().unwrap());
         assert_eq!(desk.submit(lane, 'x'), Err('x'), "there is no room");
@@ -164,21 +193,49 @@ mod tests {
         (0..4).for_each(|_| desk.queue(|queue| queue.register(lane).unwrap()));
         assert_eq!(desk.submit(lane, 'a'), Ok(()));
         assert_eq!(woken(), 1);
-        assert_eq!(desk.queue(Queue::take_next), Some('a'));
+        assert_eq!(desk.next(), Some('a'));
         assert_eq!(desk.go_on('a'), Ok(()));
         assert_eq!(woken(), 1);
-        assert_eq!(desk.queue(Queue::take_next), Some('a'));
+        assert_eq!(desk.next(), Some('a'));
         desk.forget(lane, false);
         assert_eq!(woken(), 0, "it was not inside");
         desk.forget(lane, true);
         assert_eq!(woken(), 0, "nobody waits");
         assert_eq!(desk.submit(lane, 'b'), Ok(()));
-        assert_eq!(desk.queue(Queue::take_next), Some('b'));
+        assert_eq!(desk.next(), Some('b'));
         assert_eq!(desk.submit(lane, 'c'), Ok(()));
-        assert_eq!((woken(), desk.queue(Queue::take_next)), (2, None));
+        assert_eq!((woken(), desk.next()), (2, None));
         desk.forget(lane, true);
         assert_eq!(woken(), 1, "who waits is let in");
         desk.stop();
         assert_eq!(desk.2.load(core::sync::atomic::Ordering::Relaxed), 1);
+    }
+    #[test]
+    fn an_issuer_is_woken_when_everything_hangs_and_somebody_waits() {
+        let limits = Limits {
+            lanes: 1,
+            registered: 9,
+            registered_per_lane: 9,
+            inside: 9,
+            inside_least: 1,
+            inside_per_lane: 9,
+            issuers: 99,
+        };
+        let desk = Desk::new(limits);
+        let lane = desk.queue(|queue| queue.open_lane().unwrap());
+        (0..9).for_each(|_| desk.queue(|queue| queue.register(lane).unwrap()));
+        let look_later = || {
+            desk.3.set(desk.3.get() + 10_000_000);
+            desk.look();
+        };
+        look_later();
+        assert_eq!(desk.1.take(), 0, "nobody waits");
+        (0..9).for_each(|_| desk.submit(lane, 'a').unwrap());
+        (0..8).for_each(|_| assert_eq!(desk.next(), Some('a')));
+        assert_eq!((desk.1.take(), desk.next()), (9, None));
+        desk.look();
+        assert_eq!((desk.1.take(), desk.next()), (0, None), "too early");
+        look_later();
+        assert_eq!((desk.1.take(), desk.next()), (1, Some('a')));
     }
 }

@@ -13,8 +13,8 @@
 //! * [`rundown`]: the same for what is only counted: credentials, the driver itself. [`closing`]: a request
 //!   that waits for such an end. [`life`]: the driver's own end.
 //! * [`session`]: handshaking, established, failed.
-//! * [`queue`]: admission to ksecdd, fair over handles. [`issuing`]: who wakes the threads that work it off.
-//!   [`belongings`]: what a handle has, and its clean-up.
+//! * [`queue`]: admission to ksecdd, fair over handles. [`limit`]: how many at a time.
+//!   [`issuing`]: who wakes the threads that work it off. [`belongings`]: what a handle has, and its clean-up.
 //! * [`budget`]: driver-wide quotas. [`share`]: a handle's part of them. [`rate`]: how often.
 //!   [`quarantine`]: what may yet be called back. [`wheel`]: deadlines.
 //! * [`settings`]: what an administrator may set. [`sddl`]: who may open the device.
@@ -57,6 +57,7 @@ pub mod histogram;
 pub mod issuing;
 pub mod leg;
 pub mod life;
+pub mod limit;
 pub mod lines;
 pub mod parties;
 pub mod quarantine;

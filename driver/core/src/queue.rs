@@ -3,17 +3,26 @@
 //! Who waits does so in a lane, one for each handle. Lanes take turns, and none has more than its
 //! share inside: a handle with thousands of operations delays another's by one turn, and cannot fill
 //! ksecdd alone. A lane with operations that wait and room for one is *ready*; the ready lanes are a
-//! chain, from which the first is taken and, if it is still ready, hung on behind the last.
+//! chain, from which the first is taken and, if it is still ready, hung on behind the last. How many are
+//! inside at a time is [`Limit`]'s to say.
+//!
+//! A lane that leaves turns to others may make up for some of them later: those that do are a chain of
+//! their own, which goes first. So who asks for less than its share hardly waits for those who ask for
+//! more, even if it asks for some at once (RFC 8290 gives sparse flows such a precedence).
 //!
 //! A push never allocates: room is made by [`Queue::register`] when an operation comes into being,
 //! so that closing and cleaning up cannot fail for want of memory. An operation that was given up
 //! stays where it is until its turn comes; who takes it lets go of its place at once.
 
 use crate::{
+    limit::Limit,
     lines::{Line, Places},
     table::{self, Table},
 };
 use core::num::NonZeroU64;
+
+/// Turns that a lane may make up for: ten handshakes' calls that come at once.
+const CREDIT: u64 = 32;
 
 /// Operations that wait to be issued.
 #[derive(Debug)]
@@ -21,15 +30,17 @@ pub struct Queue<T> {
     lanes: Table<State>,
     /// Of what waits and of what goes on; one for each operation that is registered.
     places: Places<T>,
-    /// The ready lane whose turn it is.
-    first: Option<Lane>,
-    /// The ready lane whose turn comes last.
-    last: Option<Lane>,
+    /// The ready lanes that have had fewer turns than the others.
+    ahead: Chain,
+    /// The other ready lanes.
+    level: Chain,
+    /// Turns that every lane has had that was ready all the time.
+    turns: u64,
     /// Further steps of operations that have been admitted; they wait for no turn.
     admitted: Line,
     registered: usize,
     waiting: usize,
-    inside: usize,
+    limit: Limit,
     /// Wake-ups that no issuer has heard yet.
     wakes: usize,
     limits: Limits,
@@ -39,15 +50,26 @@ pub struct Queue<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lane(NonZeroU64);
 
+/// Ready lanes in a row.
+#[derive(Debug)]
+struct Chain {
+    /// The lane whose turn it is.
+    first: Option<Lane>,
+    /// The lane whose turn comes last.
+    last: Option<Lane>,
+}
+
 #[derive(Debug)]
 struct State {
     /// First calls, in order of arrival.
     waiting: Line,
     registered: usize,
     inside: usize,
+    /// Turns it has had, or may not make up for any more.
+    turns: u64,
     /// No operation is registered any more; it goes with the last.
     closed: bool,
-    /// It is in the chain of ready lanes.
+    /// It is in a chain.
     ready: bool,
     /// The ready lane behind this one.
     next: Option<Lane>,
@@ -62,8 +84,11 @@ pub struct Limits {
     pub registered: usize,
     /// Operations that exist in one lane.
     pub registered_per_lane: usize,
-    /// Operations inside ksecdd.
+    /// Operations inside ksecdd, whatever it can do.
     pub inside: usize,
+    /// Operations inside ksecdd that are let in whatever it can do; as many as `inside` for a number
+    /// that does not change.
+    pub inside_least: usize,
     /// Operations of one lane inside ksecdd.
     pub inside_per_lane: usize,
     /// Issuers: more wake-ups than that are of no use.
@@ -84,16 +109,17 @@ pub enum Refused {
 impl<T> Queue<T> {
     /// A queue without lanes; allocates nothing.
     #[must_use]
-    pub const fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             lanes: Table::new(limits.lanes),
             places: Places::new(),
-            first: None,
-            last: None,
+            ahead: Chain::EMPTY,
+            level: Chain::EMPTY,
+            turns: 0,
             admitted: Line::new(),
             registered: 0,
             waiting: 0,
-            inside: 0,
+            limit: Limit::new(limits.inside_least, limits.inside),
             wakes: 0,
             limits,
         }
@@ -114,6 +140,7 @@ impl<T> Queue<T> {
             waiting: Line::new(),
             registered: 0,
             inside: 0,
+            turns: self.turns,
             closed: false,
             ready: false,
             next: None,
@@ -190,40 +217,42 @@ impl<T> Queue<T> {
 
     /// The next operation to work on, if one may be worked on now. One that has waited is inside
     /// from now on; [`Self::leave`] must follow.
-    pub fn take_next(&mut self) -> Option<T> {
+    pub fn take_next(&mut self, now: u64) -> Option<T> {
         if let Some(operation) = self.places.pop(&mut self.admitted) {
             return Some(operation);
         }
-        if self.inside >= self.limits.inside {
+        if !self.limit.has_room() {
             return None;
         }
-        let lane = self.first?;
+        let lane = self.take_lane()?;
         let state = self.lanes.get_mut(lane.0.get())?;
         let operation = self.places.pop(&mut state.waiting)?;
         state.inside = state.inside.saturating_add(1);
-        state.ready = false;
-        let next = state.next.take();
-        self.first = next;
-        if next.is_none() {
-            self.last = None;
-        }
-        self.inside = self.inside.saturating_add(1);
         self.waiting = self.waiting.saturating_sub(1);
         self.hang_on(lane);
+        self.limit.enter(now);
         Some(operation)
     }
 
     /// An operation that was inside has ended, or will not be issued after all. True if another may
     /// be admitted in its place: wake an issuer.
     #[must_use]
-    pub fn leave(&mut self, lane: Lane) -> bool {
-        self.inside = self.inside.saturating_sub(1);
+    pub fn leave(&mut self, lane: Lane, now: u64) -> bool {
         if let Some(state) = self.state(lane) {
             state.inside = state.inside.saturating_sub(1);
             self.hang_on(lane);
             self.let_go(lane);
         }
-        self.first.is_some()
+        self.limit.leave(now, self.is_ready());
+        self.may_another()
+    }
+
+    /// Looks whether everything hangs; to be called now and then. True if an operation may be admitted: wake
+    /// an issuer.
+    #[must_use]
+    pub fn look(&mut self, now: u64) -> bool {
+        self.limit.look(now, self.is_ready());
+        self.may_another()
     }
 
     /// There is something to do. True if an issuer is to be woken: not when so many wake-ups are on
@@ -251,7 +280,7 @@ impl<T> Queue<T> {
     /// Operations admitted and not ended.
     #[must_use]
     pub const fn inside(&self) -> usize {
-        self.inside
+        self.limit.inside()
     }
 
     /// Lanes, closed ones with operations included.
@@ -264,9 +293,37 @@ impl<T> Queue<T> {
         self.lanes.get_mut(lane.0.get())
     }
 
-    /// Hangs a lane on behind the last of the ready ones, if it is ready and not among them.
+    const fn may_another(&self) -> bool {
+        self.is_ready() && self.limit.has_room()
+    }
+
+    const fn is_ready(&self) -> bool {
+        self.ahead.first.is_some() || self.level.first.is_some()
+    }
+
+    /// Takes the lane whose turn it is out of its chain.
+    fn take_lane(&mut self) -> Option<Lane> {
+        let chain = if self.ahead.first.is_some() {
+            &mut self.ahead
+        } else {
+            &mut self.level
+        };
+        let lane = chain.first?;
+        let state = self.lanes.get_mut(lane.0.get())?;
+        state.ready = false;
+        let next = state.next.take();
+        chain.first = next;
+        if next.is_none() {
+            chain.last = None;
+        }
+        self.turns = self.turns.max(state.turns);
+        state.turns = state.turns.saturating_add(1);
+        Some(lane)
+    }
+
+    /// Hangs a lane on behind the last of those like it, if it is ready and not among them.
     fn hang_on(&mut self, lane: Lane) {
-        let most = self.limits.inside_per_lane;
+        let (most, turns) = (self.limits.inside_per_lane, self.turns);
         let Some(state) = self.state(lane) else {
             return;
         };
@@ -274,9 +331,16 @@ impl<T> Queue<T> {
             return;
         }
         state.ready = true;
-        match self.last.replace(lane).and_then(|last| self.state(last)) {
-            Some(last) => last.next = Some(lane),
-            None => self.first = Some(lane),
+        state.turns = state.turns.max(turns.saturating_sub(CREDIT));
+        let chain = if state.turns < turns {
+            &mut self.ahead
+        } else {
+            &mut self.level
+        };
+        let before = chain.last.replace(lane);
+        match before.and_then(|before| self.lanes.get_mut(before.0.get())) {
+            Some(before) => before.next = Some(lane),
+            None => chain.first = Some(lane),
         }
     }
 
@@ -289,6 +353,13 @@ impl<T> Queue<T> {
             self.lanes.remove(lane.0.get());
         }
     }
+}
+
+impl Chain {
+    const EMPTY: Self = Self {
+        first: None,
+        last: None,
+    };
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ const LIMITS: Limits = Limits {
     registered: 8,
     registered_per_lane: 5,
     inside: 3,
+    inside_least: 3,
     inside_per_lane: 2,
     issuers: 2,
 };
@@ -54,20 +55,20 @@ fn only_so_many_are_inside_and_the_rest_keep_their_order() {
     for number in 0..4 {
         queue.wait(lanes[0], number).unwrap();
     }
-    let take = |queue: &mut Queue<i32>| queue.take_next();
+    let take = |queue: &mut Queue<i32>| queue.take_next(0);
     assert_eq!([(); 3].map(|()| take(&mut queue)), [Some(0), Some(1), None]);
     queue.go_on(1).unwrap();
     assert_eq!(
-        queue.take_next(),
+        queue.take_next(0),
         Some(1),
         "an admitted operation goes on though the house is full"
     );
-    assert!(queue.leave(lanes[0]), "someone waits");
-    assert_eq!((queue.take_next(), queue.take_next()), (Some(2), None));
+    assert!(queue.leave(lanes[0], 0), "someone waits");
+    assert_eq!((queue.take_next(0), queue.take_next(0)), (Some(2), None));
     assert_eq!((queue.waiting(), queue.inside()), (1, 2));
-    assert!(queue.leave(lanes[0]));
-    assert_eq!(queue.take_next(), Some(3));
-    assert!(!queue.leave(lanes[0]), "no one waits");
+    assert!(queue.leave(lanes[0], 0));
+    assert_eq!(queue.take_next(0), Some(3));
+    assert!(!queue.leave(lanes[0], 0), "no one waits");
 }
 
 #[test]
@@ -82,27 +83,81 @@ fn a_lane_with_many_leaves_room_and_turns_for_the_others() {
         queue.wait(lanes[0], 'a').unwrap();
     }
     assert_eq!(
-        [(); 3].map(|()| queue.take_next()),
+        [(); 3].map(|()| queue.take_next(0)),
         [Some('a'), Some('a'), None],
         "its share is inside, and one place is left"
     );
     queue.wait(lanes[1], 'b').unwrap();
-    assert_eq!(queue.take_next(), Some('b'));
+    assert_eq!(queue.take_next(0), Some('b'));
     for _ in 0..2 {
         queue.wait(lanes[1], 'b').unwrap();
         queue.wait(lanes[2], 'c').unwrap();
     }
-    // The house is full. Whoever leaves, the lanes take turns.
+    // The house is full. Whoever leaves, the lanes take turns; the last one makes up for its first.
     let mut order = vec![];
     for _ in 0..6 {
-        assert!(queue.leave(match order.last() {
-            None | Some('a') => lanes[0],
-            Some('b') => lanes[1],
-            _ => lanes[2],
-        }));
-        order.push(queue.take_next().unwrap());
+        assert!(queue.leave(
+            match order.last() {
+                None | Some('a') => lanes[0],
+                Some('b') => lanes[1],
+                _ => lanes[2],
+            },
+            0
+        ));
+        order.push(queue.take_next(0).unwrap());
     }
-    assert_eq!(order, ['b', 'c', 'a', 'b', 'c', 'a']);
+    assert_eq!(order, ['c', 'b', 'a', 'c', 'b', 'a']);
+}
+
+/// One asks for a turn now and then while another asks for all: it need not wait for a turn of the other,
+/// be it for several at once.
+#[test]
+fn who_asks_for_little_goes_first_and_for_so_much_only() {
+    let limits = Limits {
+        registered: 400,
+        registered_per_lane: 200,
+        inside: 1,
+        inside_least: 1,
+        ..LIMITS
+    };
+    let (mut queue, lanes) = queue(limits, 2, 100);
+    for _ in 0..100 {
+        queue.wait(lanes[0], 'a').unwrap();
+    }
+    let turns = |queue: &mut Queue<char>, lanes: &[Lane], count| {
+        let turn = |_| {
+            let next = queue.take_next(0).unwrap();
+            let _anyone = queue.leave(lanes[usize::from(next != 'a')], 0);
+            next
+        };
+        (0..count).map(turn).collect::<std::string::String>()
+    };
+    assert_eq!(turns(&mut queue, &lanes, 50), "a".repeat(50));
+    for _ in 0..40 {
+        queue.wait(lanes[1], 'b').unwrap();
+    }
+    assert_eq!(
+        turns(&mut queue, &lanes, 36),
+        "b".repeat(32) + "abab",
+        "so many turns, no more"
+    );
+    let (mut queue, mut lanes) = super::tests::queue(limits, 3, 20);
+    for _ in 0..20 {
+        queue.wait(lanes[0], 'a').unwrap();
+    }
+    assert_eq!(turns(&mut queue, &lanes, 3), "aaa");
+    queue.close_lane(lanes[1]);
+    (0..20).for_each(|_| queue.unregister(lanes[1]));
+    lanes[1] = queue.open_lane().unwrap();
+    for _ in 0..2 {
+        queue.register(lanes[1]).unwrap();
+        queue.wait(lanes[1], 'c').unwrap();
+    }
+    assert_eq!(
+        turns(&mut queue, &lanes, 4),
+        "acac",
+        "who has just come has left no turns to others"
+    );
 }
 
 #[test]
@@ -118,14 +173,14 @@ fn a_closed_lane_goes_with_its_last_operation() {
     assert_eq!(queue.register(lane), Err(Refused::Closed));
     queue.unregister(lane);
     assert_eq!(
-        queue.take_next(),
+        queue.take_next(0),
         Some('x'),
         "what waits is not forgotten with its handle"
     );
     // In either order.
     queue.unregister(lane);
     assert_eq!(queue.lanes(), 3, "one of its operations is inside");
-    assert!(!queue.leave(lane));
+    assert!(!queue.leave(lane, 0));
     assert_eq!((queue.lanes(), queue.inside()), (2, 0));
     assert_eq!(queue.wait(lane, 'y'), Err('y'));
     queue.unregister(idle);
@@ -151,6 +206,9 @@ struct Modelled {
     idle: usize,
     waiting: Vec<usize>,
     inside: usize,
+    turns: u64,
+    /// It had had fewer turns than others when it became ready.
+    ahead: bool,
     /// When it became ready or had its last turn.
     since: Option<usize>,
     /// Turns that others have had since.
@@ -188,17 +246,19 @@ proptest! {
     #[test]
     fn lanes_take_turns_and_nothing_is_lost(moves in moves(), inside in 1..6_usize, share in 1..4_usize) {
         let limits = Limits {
-            lanes: 5, registered: 40, registered_per_lane: 12, inside, inside_per_lane: share, issuers: 1,
+            lanes: 5, registered: 40, registered_per_lane: 12, inside, inside_least: inside, inside_per_lane: share,
+            issuers: 1,
         };
         let mut queue = Queue::new(limits);
         let mut model: [Modelled; 5] = Default::default();
         let mut admitted: Vec<usize> = vec![];
+        let mut turns = 0;
         for (clock, (step, which)) in moves.into_iter().enumerate() {
             let all: usize = model.iter().map(Modelled::registered).sum();
             let all_inside: usize = model.iter().map(|lane| lane.inside).sum();
             let one = &mut model[which];
             match (step, one.lane) {
-                (Move::Open, None) => one.lane = Some(queue.open_lane().unwrap()),
+                (Move::Open, None) => (one.lane, one.turns) = (Some(queue.open_lane().unwrap()), turns),
                 (Move::Close, Some(lane)) => {
                     queue.close_lane(lane);
                     one.closed = true;
@@ -228,27 +288,30 @@ proptest! {
                     one.inside -= 1;
                     one.idle += 1;
                     let anyone = model.iter().any(|lane| !lane.waiting.is_empty() && lane.inside < share);
-                    prop_assert_eq!(queue.leave(lane), anyone);
+                    prop_assert_eq!(queue.leave(lane, 0), anyone);
                 }
                 (Move::GoOn, _) if admitted.len() < all_inside => {
                     queue.go_on(clock).unwrap();
                     admitted.push(clock);
                 }
                 (Move::Take, _) if !admitted.is_empty() => {
-                    prop_assert_eq!(queue.take_next(), Some(admitted.remove(0)));
+                    prop_assert_eq!(queue.take_next(0), Some(admitted.remove(0)));
                 }
                 (Move::Take, _) => {
                     let ready = (0..5).filter(|lane| model[*lane].since.is_some());
-                    match ready.min_by_key(|lane| model[*lane].since).filter(|_| all_inside < inside) {
-                        None => prop_assert_eq!(queue.take_next(), None),
+                    let first = ready.min_by_key(|lane| (!model[*lane].ahead, model[*lane].since));
+                    match first.filter(|_| all_inside < inside) {
+                        None => prop_assert_eq!(queue.take_next(0), None),
                         Some(turn) => {
                             for other in model.iter_mut().filter(|lane| lane.since.is_some()) {
                                 other.passed += 1;
-                                prop_assert!(other.passed <= 5, "more turns of others than lanes");
+                                prop_assert!(other.passed <= 5 * 33, "more than they may make up for");
                             }
                             let lane = &mut model[turn];
-                            prop_assert_eq!(queue.take_next(), Some(lane.waiting.remove(0)));
+                            prop_assert_eq!(queue.take_next(0), Some(lane.waiting.remove(0)));
                             lane.inside += 1;
+                            turns = turns.max(lane.turns);
+                            lane.turns += 1;
                             (lane.since, lane.passed) = (None, 0);
                         }
                     }
@@ -259,6 +322,8 @@ proptest! {
                 let ready = !lane.waiting.is_empty() && lane.inside < share;
                 if ready && lane.since.is_none() {
                     (lane.since, lane.passed) = (Some(clock), 0);
+                    lane.turns = lane.turns.max(turns.saturating_sub(CREDIT));
+                    lane.ahead = lane.turns < turns;
                 }
                 prop_assert_eq!(ready, lane.since.is_some());
                 if lane.closed && lane.registered() == 0 {
@@ -272,12 +337,12 @@ proptest! {
         // In the end everything that waits gets in.
         let mut left: usize = model.iter().map(|lane| lane.waiting.len()).sum::<usize>() + admitted.len();
         for _ in 0..=80 {
-            while queue.take_next().is_some() {
+            while queue.take_next(0).is_some() {
                 left -= 1;
             }
             // Whoever is inside leaves; lanes that have gone do not mind.
             for lane in model.iter().filter_map(|lane| lane.lane) {
-                let _ = queue.leave(lane);
+                let _ = queue.leave(lane, 0);
             }
         }
         prop_assert_eq!((left, queue.waiting()), (0, 0));

@@ -101,7 +101,9 @@ settings! {
     input_mib_per_handle "InputMiBPerHandle" = 256 in 1..=65_536,
         "Waiting input of a handle, in MiB of nonpaged pool.";
     inside "LegsInside" = 256 in 1..=65_536,
-        "Operations inside ksecdd at a time; the rest wait, and can be cancelled.";
+        "Most operations inside ksecdd at a time; the rest wait, and can be cancelled.";
+    inside_least "LegsInsideLeast" = 3 in 1..=65_536,
+        "Operations let in however few ksecdd is found to work on at a time; as many as the most for a fixed number.";
     inside_per_handle "LegsInsidePerHandle" = 192 in 1..=65_536,
         "Operations of a handle inside ksecdd at a time.";
     handles "Handles" = 4_096 in 1..=65_536,
@@ -187,6 +189,7 @@ impl Settings {
             ("OrphansPerHandle", "Orphans"),
             ("InputMiBPerHandle", "InputMiB"),
             ("LegsInsidePerHandle", "LegsInside"),
+            ("LegsInsideLeast", "LegsInside"),
             ("QuarantinedPerHandle", "Quarantined"),
             ("HandshakeTimeoutMs", "HandshakeTimeoutMostMs"),
         ] {

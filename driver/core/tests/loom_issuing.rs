@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     registered: 4,
     registered_per_lane: 3,
     inside: 1,
+    inside_least: 1,
     inside_per_lane: 1,
     issuers: 2,
 };
@@ -75,6 +76,9 @@ impl Issuing for Desk {
 
     fn queue<R>(&self, act: impl FnOnce(&mut Queue<Operation>) -> R) -> R {
         act(&mut self.queue.lock().unwrap())
+    }
+    fn now(&self) -> u64 {
+        0
     }
     fn stopping(&self) -> &Watched {
         &self.stopping
@@ -256,6 +260,7 @@ fn a_handle_has_no_more_than_its_share_inside() {
     explore(Some(2), || {
         let limits = Limits {
             inside: 2,
+            inside_least: 1,
             ..LIMITS
         };
         let desk = Desk::open(limits, Answers::Inline);

@@ -32,6 +32,7 @@ const LIMITS: Limits = Limits {
     registered: 2,
     registered_per_lane: 2,
     inside: 1,
+    inside_least: 1,
     inside_per_lane: 1,
     issuers: 1,
 };
@@ -195,6 +196,9 @@ impl Issuing for Gate {
     fn queue<R>(&self, act: impl FnOnce(&mut Queue<Operation>) -> R) -> R {
         self.touch();
         act(&mut self.queue.lock().unwrap())
+    }
+    fn now(&self) -> u64 {
+        0
     }
     fn stopping(&self) -> &Watched {
         self.touch();

@@ -32,8 +32,9 @@ const FLOOD: usize = 1000;
 /// A turn of this scenario, in the effort's turns: enough for a percentile.
 const TURNS: u32 = 20;
 
-/// How long the flood has lasted when the good client comes, in the effort's turns.
-const BEFORE: u32 = 2;
+/// How long the flood has lasted when the good client comes: the driver has found out by then how many calls
+/// keep the engine busy.
+const BEFORE: Duration = Duration::from_secs(6);
 
 /// Rounds of a comparison for each of this scenario's.
 const FEWER: usize = 3;
@@ -52,7 +53,7 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
         (effort.rounds / FEWER).max(1),
         || {
             let (latency, rate) = flooded(gate, site, legs, || {
-                thread::sleep(effort.turn * BEFORE);
+                thread::sleep(BEFORE);
                 good.offer(length, &with)
             })?;
             good.service.rest()?;
@@ -122,7 +123,7 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
              goes on with; another follows each that comes back; it has lasted {:?} when the good client comes. \
              That one begins handshakes at random (Poisson, seed {}), {:.1} a second, each of {:.1} calls with its closing: {:.0} % of what the engine \
              of {} calls at a time and {:?} each can do. Latency is of {} legs under the flood and {} without.",
-            effort.turn * BEFORE,
+            BEFORE,
             effort.seed,
             good.rate,
             good.calls,

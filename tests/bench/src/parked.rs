@@ -161,10 +161,11 @@ impl<'a> Slow<'a> {
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 drop(queue);
-                // From when the one before was due, so that sleeping too long does not add up.
+                // From when the one before was due, so that sleeping too long does not add up; and before the
+                // work, as ksecdd's stand-in does it.
                 due += self.latency;
-                let result = self.first_leg(job.hello);
                 thread::sleep(due.saturating_duration_since(Instant::now()));
+                let result = self.first_leg(job.hello);
                 // Nobody waits any more once it is over.
                 let _ = job.done.send(result);
                 queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);

@@ -145,7 +145,7 @@ fn a_slow_engine_is_used_by_few_legs_and_by_many() {
     let results = measured(&Fake::new(site.clone()), &site, "load", effort);
     let used = value(
         &results,
-        "slow engine's throughput used by 2 legs in flight and more, the median",
+        "slow engine's throughput used by 4 legs in flight and more, the median",
     );
     assert!((0.8..1.1).contains(&used), "{used}");
     let most = value(

@@ -1,5 +1,5 @@
 //! Admission against lists: at most so many inside, in all and of a lane; lanes take turns; of a lane, who
-//! came first goes first; what goes on waits for no turn.
+//! came first goes first; what goes on waits for no turn; a lane makes up for some turns that it left to others.
 
 use crate::steps;
 use arbitrary::{Arbitrary, Unstructured};
@@ -30,6 +30,9 @@ enum Place {
     Gone,
 }
 
+/// Turns that a lane may make up for.
+const CREDIT: u64 = 32;
+
 struct Operation {
     lane: usize,
     place: Place,
@@ -41,8 +44,10 @@ struct ModelLane {
     waiting: VecDeque<usize>,
     closed: bool,
     gone: bool,
-    /// Since which step it is ready, by a count of its own.
-    ready: Option<u64>,
+    /// Since which step it is ready, by a count of its own; those that have had fewer turns come first.
+    ready: Option<(bool, u64)>,
+    /// Turns it has had, or may not make up for.
+    turns: u64,
 }
 
 /// What a queue must do.
@@ -53,6 +58,8 @@ struct Model {
     going_on: VecDeque<usize>,
     wakes: usize,
     turn: u64,
+    /// The most that a lane had had when it was its turn.
+    turns: u64,
 }
 
 impl Model {
@@ -80,7 +87,8 @@ impl Model {
             let (turn, state) = (self.turn, &mut self.lanes[lane]);
             state.gone |= is_gone;
             if state.ready.is_none() && has_room && !state.waiting.is_empty() {
-                state.ready = Some(turn);
+                state.turns = state.turns.max(self.turns.saturating_sub(CREDIT));
+                state.ready = Some((state.turns >= self.turns, turn));
                 self.turn += 1;
             }
         }
@@ -104,6 +112,8 @@ impl Model {
         }
         let lane = self.next_lane()?;
         self.lanes[lane].ready = None;
+        self.turns = self.turns.max(self.lanes[lane].turns);
+        self.lanes[lane].turns += 1;
         let number = self.lanes[lane].waiting.pop_front()?;
         self.operations[number].place = Place::Inside;
         Some(number)
@@ -132,11 +142,14 @@ fn pick(all: &[usize], choice: u8) -> Option<usize> {
 pub fn run(bytes: &[u8]) {
     let mut bytes = Unstructured::new(bytes);
     let mut limit = |most: u8| usize::from(bytes.arbitrary::<u8>().unwrap_or(1) % most + 1);
+    let [lanes, registered, registered_per_lane, inside] = [6, 24, 12, 8].map(&mut limit);
     let limits = Limits {
-        lanes: limit(6),
-        registered: limit(24),
-        registered_per_lane: limit(12),
-        inside: limit(8),
+        lanes,
+        registered,
+        registered_per_lane,
+        inside,
+        // How many they may be otherwise is not this target's.
+        inside_least: inside,
         inside_per_lane: limit(4),
         issuers: limit(4),
     };
@@ -148,6 +161,7 @@ pub fn run(bytes: &[u8]) {
         going_on: VecDeque::new(),
         wakes: 0,
         turn: 0,
+        turns: 0,
     };
     steps(&mut bytes, |step| {
         perform(&step, &mut queue, &mut model);
@@ -169,7 +183,7 @@ fn run_dry(queue: &mut Queue<usize>, model: &mut Model) {
             leave(number, queue, model);
             model.settle();
         }
-        let next = queue.take_next();
+        let next = queue.take_next(0);
         assert_eq!(next, model.next());
         model.settle();
         if next.is_none() {
@@ -192,6 +206,7 @@ fn perform(step: &Step, queue: &mut Queue<usize>, model: &mut Model) {
                         closed: false,
                         gone: false,
                         ready: None,
+                        turns: model.turns,
                     });
                 }
                 Err(refused) => {
@@ -232,7 +247,7 @@ fn perform(step: &Step, queue: &mut Queue<usize>, model: &mut Model) {
                 model.operations[number].place = Place::GoingOn;
             }
         }
-        Step::TakeNext => assert_eq!(queue.take_next(), model.next(), "whose turn it is"),
+        Step::TakeNext => assert_eq!(queue.take_next(0), model.next(), "whose turn it is"),
         Step::Leave(choice) => {
             if let Some(number) = model.operation(Place::Inside, choice) {
                 leave(number, queue, model);
@@ -275,5 +290,9 @@ fn leave(number: usize, queue: &mut Queue<usize>, model: &mut Model) {
     model.operations[number].place = Place::Registered;
     model.settle();
     let wanted = model.next_lane().is_some();
-    assert_eq!(queue.leave(model.lanes[lane].name), wanted, "to wake one");
+    assert_eq!(
+        queue.leave(model.lanes[lane].name, 0),
+        wanted,
+        "to wake one"
+    );
 }

@@ -26,7 +26,7 @@ enum Value {
 }
 
 /// What must not be more than what: README's table, in words.
-const SHARES: [(&str, &str); 11] = [
+const SHARES: [(&str, &str); 12] = [
     ("SessionsPerHandle", "Sessions"),
     ("CredentialsPerHandle", "Credentials"),
     ("PendingRequestsPerHandle", "PendingRequests"),
@@ -36,6 +36,7 @@ const SHARES: [(&str, &str); 11] = [
     ("OrphansPerHandle", "LegsInsidePerHandle"),
     ("InputMiBPerHandle", "InputMiB"),
     ("LegsInsidePerHandle", "LegsInside"),
+    ("LegsInsideLeast", "LegsInside"),
     ("QuarantinedPerHandle", "Quarantined"),
     ("HandshakeTimeoutMs", "HandshakeTimeoutMostMs"),
 ];

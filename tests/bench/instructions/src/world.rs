@@ -117,6 +117,7 @@ impl World {
             registered: size(settings.operations),
             registered_per_lane: size(settings.operations_per_handle),
             inside: size(settings.inside),
+            inside_least: size(settings.inside_least),
             inside_per_lane: size(settings.inside_per_handle),
             issuers: 2,
         });
@@ -230,6 +231,9 @@ impl Issuing for Gate {
         act(&mut self.queue.borrow_mut())
     }
 
+    fn now(&self) -> u64 {
+        NOW
+    }
     fn stopping(&self) -> &AtomicUsize {
         &self.stopping
     }

@@ -1,0 +1,172 @@
+//! The limit by itself. What comes of it with a queue and an engine: `tests/admission.rs`.
+
+use super::*;
+use proptest::prelude::*;
+use std::vec;
+
+const MILLISECOND: u64 = 10_000;
+const SECOND: u64 = 1_000 * MILLISECOND;
+
+/// Lets in as many as may be.
+fn fill(limit: &mut Limit, now: u64) {
+    while limit.has_room() {
+        limit.enter(now);
+    }
+}
+
+/// An engine that works on so many at a time, a millisecond each, while others wait all the time: so many
+/// calls come back.
+fn work(limit: &mut Limit, now: &mut u64, workers: usize, calls: usize) {
+    let mut left = calls;
+    while left > 0 {
+        fill(limit, *now);
+        *now += MILLISECOND;
+        for _ in 0..limit.inside().min(workers).min(left) {
+            limit.leave(*now, true);
+            left -= 1;
+        }
+    }
+}
+
+#[test]
+fn places_follow_the_engine_up_and_down() {
+    let (mut limit, mut now) = (Limit::new(3, 256), 0);
+    for (workers, most) in [(2, 3), (40, 64), (8, 12), (200, 256), (1, 3)] {
+        work(&mut limit, &mut now, workers, 100_000);
+        assert!(
+            (workers..=most).contains(&limit.kept),
+            "{} places for {workers}",
+            limit.kept
+        );
+    }
+}
+
+#[test]
+fn a_trial_ends_when_nobody_waits() {
+    let (mut limit, mut now) = (Limit::new(1, 256), 0);
+    while limit.round != Round::More {
+        work(&mut limit, &mut now, 8, 8);
+    }
+    assert_eq!((limit.kept, limit.places), (8, 16));
+    fill(&mut limit, now);
+    limit.leave(now, false);
+    assert_eq!((limit.kept, limit.places, limit.gap), (8, 8, 0));
+}
+
+/// Calls that complete inline are never as many as there are places, though others wait for their issuers.
+#[test]
+fn what_is_not_held_back_is_not_measured() {
+    let mut limit = Limit::new(1, 256);
+    for now in 0..100_000 {
+        limit.enter(now);
+        limit.leave(now, true);
+    }
+    assert_eq!((limit.places, limit.gap, limit.calls), (FIRST, 0, 0));
+}
+
+#[test]
+fn a_trial_that_is_in_vain_makes_the_next_one_wait() {
+    let (mut limit, mut now) = (Limit::new(3, 256), 0);
+    work(&mut limit, &mut now, 2, 2_000);
+    let mut pauses = vec![];
+    for _ in 0..30_000 {
+        work(&mut limit, &mut now, 2, 20);
+        if pauses.last() != Some(&limit.pause) {
+            pauses.push(limit.pause);
+        }
+    }
+    assert_eq!(pauses, [64, 128, 256, 512, 1_024, 2_048, 4_096]);
+    // Another engine is found out at once.
+    work(&mut limit, &mut now, 40, 10_000);
+    assert_eq!(limit.pause, ROUNDS);
+}
+
+/// Calls that take very long now and then.
+#[test]
+fn rounds_that_contradict_each_other_get_longer() {
+    let (mut limit, mut now) = (Limit::new(3, 3), 0);
+    let mut round = 0;
+    while round < 200 {
+        let percent = match round % 4 {
+            _ if round < 10 => 100,
+            0 => 50,
+            1 => 200,
+            _ => 100,
+        };
+        fill(&mut limit, now);
+        now += MILLISECOND * percent / 100;
+        limit.leave(now, true);
+        round += u64::from(limit.calls == 0 && limit.settling == 0);
+    }
+    assert_eq!(limit.length, MOST_CALLS);
+}
+
+#[test]
+fn when_nothing_comes_back_twice_as_many_are_let_in_each_time() {
+    let mut limit = Limit::new(1, 200);
+    let mut counts = vec![];
+    for now in 0..7 {
+        fill(&mut limit, now * SECOND);
+        counts.push(limit.inside());
+        limit.look(now * SECOND + PATIENCE - 1, true);
+        assert!(!limit.has_room(), "it is early");
+        limit.look(now * SECOND + PATIENCE, true);
+    }
+    assert_eq!(counts, [8, 16, 32, 64, 128, 200, 200]);
+}
+
+#[test]
+fn who_waits_for_nobody_is_not_taken_to_hang() {
+    let mut limit = Limit::new(1, 100);
+    fill(&mut limit, 0);
+    limit.look(SECOND * 100, false);
+    assert!(!limit.has_room());
+    limit.leave(SECOND * 101, true);
+    limit.look(SECOND * 200, true);
+    assert_eq!(limit.places, FIRST, "there is room");
+}
+
+#[test]
+fn a_limit_between_the_same_bounds_does_not_move() {
+    let (mut limit, mut now) = (Limit::new(3, 3), 0);
+    for workers in [1, 2, 3] {
+        work(&mut limit, &mut now, workers, 20_000);
+        now += SECOND;
+        fill(&mut limit, now - SECOND);
+        limit.look(now, true);
+        assert_eq!((limit.places, limit.kept), (3, 3));
+    }
+}
+
+proptest! {
+    /// Whatever the clock says, which may go back a little between threads: never more than may be, and who
+    /// waits is let in when nobody is inside.
+    #[test]
+    fn never_more_than_may_be_and_never_stuck(
+        least in 0..5_usize,
+        more in 0..20_usize,
+        steps in proptest::collection::vec((0..4_u8, any::<u64>(), any::<bool>()), 1..2_000),
+    ) {
+        let most = least.max(1) + more;
+        let mut limit = Limit::new(least, most);
+        let mut inside = 0;
+        for (step, now, is_wanted) in steps {
+            match step {
+                0 | 1 if limit.has_room() => {
+                    limit.enter(now);
+                    inside += 1;
+                }
+                2 if inside > 0 => {
+                    limit.leave(now, is_wanted);
+                    inside -= 1;
+                }
+                _ => limit.look(now, is_wanted),
+            }
+            prop_assert_eq!(limit.inside(), inside);
+            prop_assert!(inside <= most);
+            prop_assert!(limit.has_room() || inside >= least.max(1));
+            prop_assert!((least.max(1)..=most).contains(&limit.places));
+            prop_assert!((least.max(1)..=most).contains(&limit.kept));
+        }
+    }
+}
