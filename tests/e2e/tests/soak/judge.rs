@@ -23,8 +23,8 @@ const PATIENT: u64 = 1_000;
 const POOL_A_CONNECTION: usize = 4 * 1024;
 
 /// Pool of what is inside ksecdd at a time, `LegsInside` at most: a leg whose output does not fit gets as much as
-/// `MAX_TOKEN`, 64 KiB.
-const POOL_INSIDE: usize = 256 * 64 * 1024;
+/// `MAX_TOKEN`, 32 KiB.
+const POOL_INSIDE: usize = 256 * 32 * 1024;
 
 /// What a process may grow by from the first rests to the last one, in KiB: allocators keep what they had,
 /// and keep it in pieces.
