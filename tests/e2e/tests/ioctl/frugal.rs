@@ -9,7 +9,11 @@ use tlsgate_lab_machine::Parameter;
 fn legs_and_sessions_are_frugal() -> Result<()> {
     // The probe has a thousand legs inside at a time.
     let room = Parameter::Number(2_048);
-    let lab = lab_with(&[("LegsInside", room), ("LegsInsidePerHandle", room)])?;
+    let lab = lab_with(&[
+        ("LegsInside", room),
+        ("LegsInsideLeast", room),
+        ("LegsInsidePerHandle", room),
+    ])?;
     probe(&lab, &["frugal"])?;
     lab.finish()
 }

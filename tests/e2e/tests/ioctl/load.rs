@@ -14,7 +14,14 @@ fn ten_thousand_legs_pend_on_few_threads() -> Result<()> {
     let lab = lab()?;
     probe(&lab, &["crowd", "192"])?;
     let room = Parameter::Number(16_384);
-    restart_with(&lab, &[("LegsInside", room), ("LegsInsidePerHandle", room)])?;
+    restart_with(
+        &lab,
+        &[
+            ("LegsInside", room),
+            ("LegsInsideLeast", room),
+            ("LegsInsidePerHandle", room),
+        ],
+    )?;
     probe(&lab, &["crowd", "10000"])?;
     lab.finish()
 }
