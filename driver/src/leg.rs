@@ -110,12 +110,13 @@ pub fn step(operation: Stored<Operation>) {
     };
     // Kept beside the operation, which may be gone before this function returns.
     let session = leg.right.holder().clone();
-    let ready = gate.ready(&mut leg.right.parts().asynchronous, &session.quarantine);
-    let Some((ready, arguments)) = ready.zip(leg.prepare(gate)) else {
-        return finish(
-            operation.reclaim(),
-            SecurityStatus::SEC_E_INSUFFICIENT_MEMORY,
-        );
+    let prepared = gate
+        .ready(&mut leg.right.parts().asynchronous, &session.quarantine)
+        .ok_or(SecurityStatus::SEC_E_INSUFFICIENT_MEMORY)
+        .and_then(|ready| Ok((ready, leg.prepare(gate)?)));
+    let (ready, arguments) = match prepared {
+        Ok(prepared) => prepared,
+        Err(status) => return finish(operation.reclaim(), status),
     };
     // As its credential's owner: the kernel's Schannel wants the caller that acquired it.
     let Some(Ok(client)) = session.credential().client().map(Client::impersonate) else {
@@ -135,17 +136,21 @@ pub fn step(operation: Stored<Operation>) {
 }
 
 impl HandshakeLeg {
-    /// Fresh buffers for the next call, tied together. `None` when there is no memory, or no name where the
-    /// credential wants the server's checked: without one Schannel would check none.
-    fn prepare(&mut self, gate: &Gate) -> Option<Arguments> {
+    /// Fresh buffers for the next call, tied together.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory, or no name where the credential wants the server's checked: without one Schannel
+    /// would check none.
+    fn prepare(&mut self, gate: &Gate) -> Result<Arguments, SecurityStatus> {
+        const NO_MEMORY: SecurityStatus = SecurityStatus::SEC_E_INSUFFICIENT_MEMORY;
         // A repeated call gives the old one back first.
         self.output = None;
         let range = self.progress.range(self.input.bytes().len());
-        let working = self.input.working(&gate.lists.blocks, range)?;
-        let output = self.output.insert(Buffer::zeroed(
-            &gate.lists.blocks,
-            self.progress.capacity(),
-        )?);
+        let blocks = &gate.lists.blocks;
+        let working = self.input.working(blocks, range).ok_or(NO_MEMORY)?;
+        let output = Buffer::zeroed(blocks, self.progress.capacity()).ok_or(NO_MEMORY)?;
+        let output = self.output.insert(output);
         let role = self.right.holder().role();
         let credential = self.right.holder().credential();
         let (credential, flags) = (credential.handle(), credential.profile().flags);
@@ -155,7 +160,7 @@ impl HandshakeLeg {
         let (protocols, target) = parts.first.parts();
         self.target = target;
         if is_first && flags & flag::MANUAL_CHECK == 0 && self.target.is_none() {
-            return None;
+            return Err(SecurityStatus::SEC_E_WRONG_PRINCIPAL);
         }
         let protocols: &mut [u8] = if has_context { &mut [] } else { protocols };
         let input = &raw mut self.input_buffers;
@@ -168,7 +173,7 @@ impl HandshakeLeg {
             unsafe { InputBuffers::tie(input, working, protocols) }
         };
         let new_context = &raw mut parts.handle;
-        Some(Arguments {
+        Ok(Arguments {
             role,
             requirements: sspi::requirements(role, flags),
             credential,

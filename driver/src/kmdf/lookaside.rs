@@ -4,11 +4,14 @@
 //! the system decides by how often a list is asked ("Using Lookaside Lists" in Windows' documentation); the
 //! pool is asked for what is not there.
 
-use super::{call::wdf, object};
+use super::{
+    call::wdf,
+    object::{self, plain_attributes},
+};
 use crate::nt;
 use core::{ptr, ptr::NonNull};
 use tlsgate_protocol::NtStatus;
-use wdk_sys::{_POOL_TYPE::NonPagedPoolNx, WDFLOOKASIDE, WDFMEMORY, WDFMEMORY__};
+use wdk_sys::{_POOL_TYPE::NonPagedPoolNx, WDFLOOKASIDE, WDFMEMORY, WDFMEMORY__, WDFOBJECT};
 
 /// `TlsG`, as the pool's tools show it.
 const TAG: u32 = u32::from_le_bytes(*b"TlsG");
@@ -16,6 +19,9 @@ const TAG: u32 = u32::from_le_bytes(*b"TlsG");
 /// A list of memory of one size.
 pub struct Lookaside {
     list: WDFLOOKASIDE,
+    /// The parent of the list and of what is taken from it. A parent's children are kept under its lock
+    /// (WDF's published source, `FxObject`): the driver object's would be one for all lists.
+    parent: WDFOBJECT,
     size: usize,
 }
 
@@ -25,27 +31,44 @@ unsafe impl Send for Lookaside {}
 unsafe impl Sync for Lookaside {}
 
 impl Lookaside {
-    /// A list of memory of `size` bytes, a child of the driver object. IRQL: PASSIVE_LEVEL.
+    /// A list of memory of `size` bytes. IRQL: PASSIVE_LEVEL.
     ///
     /// # Errors
     ///
-    /// What `WdfLookasideListCreate` says.
+    /// What `WdfObjectCreate` or `WdfLookasideListCreate` says.
     pub fn new(size: usize) -> Result<Self, NtStatus> {
-        let mut list: WDFLOOKASIDE = ptr::null_mut();
-        // SAFETY: `list` is ours to write.
+        let mut parent: WDFOBJECT = ptr::null_mut();
+        // SAFETY: `parent` is ours to write.
+        nt::check(unsafe {
+            wdf!(PFN_WDFOBJECTCREATE[WdfObjectCreateTableIndex](
+                ptr::null_mut(),
+                &raw mut parent
+            ))
+        })?;
+        // From here on its drop deletes both.
+        let mut new = Self {
+            list: ptr::null_mut(),
+            parent,
+            size,
+        };
+        let mut attributes = plain_attributes();
+        attributes.ParentObject = parent;
+        let attributes = &raw mut attributes;
+        let list = &raw mut new.list;
+        // SAFETY: `list` is ours to write; the framework copies the attributes.
         nt::check(unsafe {
             wdf!(
                 PFN_WDFLOOKASIDELISTCREATE[WdfLookasideListCreateTableIndex](
-                    ptr::null_mut(),
+                    attributes,
                     size,
                     NonPagedPoolNx,
-                    ptr::null_mut(),
+                    attributes,
                     TAG,
-                    &raw mut list
+                    list
                 )
             )
         })?;
-        Ok(Self { list, size })
+        Ok(new)
     }
 
     /// Bytes of a piece.
@@ -109,10 +132,10 @@ impl Lookaside {
 
 impl Drop for Lookaside {
     fn drop(&mut self) {
-        // SAFETY: made by `new`, and nothing takes from it any more. The driver's operations, sessions and requests
-        // are gone before the gate that owns the list; what was leaked on purpose, where there was no memory to
-        // do better, is not touched again.
-        unsafe { object::delete(self.list.cast()) };
+        // SAFETY: made by `new`, and nothing takes from the list, its child, any more. The driver's operations,
+        // sessions and requests are gone before the gate that owns it; what was leaked on purpose, where there
+        // was no memory to do better, is not touched again.
+        unsafe { object::delete(self.parent) };
     }
 }
 
