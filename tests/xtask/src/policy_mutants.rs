@@ -165,8 +165,9 @@ impl Mutants<'_> {
             .current_dir(self.layout.root())
             .args(["mutants", "-p", package.name, "--output"])
             .arg(&output)
-            // A hang is seen by its time; many times what the slowest model takes.
-            .args(["--timeout=300", "--build-timeout=900", "--no-shuffle"])
+            // A hang is seen by its time; many times what the slowest test, or model, takes.
+            .arg(if again { "--timeout=300" } else { "--timeout=60" })
+            .args(["--build-timeout=900", "--no-shuffle"])
             .args(["--colors=never", "--cargo-arg=--locked"])
             .args(tests.iter().map(|test| format!("--cargo-arg={test}")))
             .args(files.iter().flat_map(|file| ["--file", file]))
