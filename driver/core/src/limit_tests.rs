@@ -9,9 +9,12 @@ const SECOND: u64 = 1_000 * MILLISECOND;
 
 /// Lets in as many as may be.
 fn fill(limit: &mut Limit, now: u64) {
-    while limit.has_room() {
-        limit.enter(now);
+    for _ in limit.inside()..limit.most {
+        if limit.has_room() {
+            limit.enter(now);
+        }
     }
+    assert!(!limit.has_room(), "there is more room than may be");
 }
 
 /// An engine that works on so many at a time, a millisecond each, while others wait all the time: so many
