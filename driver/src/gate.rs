@@ -92,6 +92,8 @@ impl Gate {
     /// # Errors
     ///
     /// There is no memory, or no thread.
+    // In one with its caller's, the frame would be larger than a page, which takes a stack probe (`__chkstk`).
+    #[inline(never)]
     pub fn open(parameters: &Parameters) -> Result<(), NtStatus> {
         let settings = parameters.settings;
         let limits = Limits {

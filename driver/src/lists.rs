@@ -36,7 +36,7 @@ impl Lists {
     ///
     /// # Errors
     ///
-    /// What `WdfLookasideListCreate` says.
+    /// What [`Lookaside::new`] says.
     pub fn new() -> Result<Self, NtStatus> {
         Ok(Self {
             blocks: Lookaside::new(BLOCK)?,

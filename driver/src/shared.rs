@@ -40,7 +40,7 @@ impl<T> SharedStock<T> {
     ///
     /// # Errors
     ///
-    /// What `WdfLookasideListCreate` says.
+    /// What [`Lookaside::new`] says.
     pub fn new() -> Result<Self, NtStatus> {
         // Structures with pointers and 64-bit numbers are what such memory is for.
         const { assert!(align_of::<Counted<T>>() <= 8) };

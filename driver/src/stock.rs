@@ -34,7 +34,7 @@ impl<T> Stock<T> {
     ///
     /// # Errors
     ///
-    /// What `WdfLookasideListCreate` says.
+    /// What [`Lookaside::new`] says.
     pub fn new() -> Result<Self, NtStatus> {
         // Structures with pointers and 64-bit numbers are what such memory is for.
         const { assert!(align_of::<Place<T>>() <= 8) };

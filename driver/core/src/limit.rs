@@ -44,8 +44,12 @@ const LOSS: u64 = 14;
 /// Sixteenths that make a round unlike others.
 const UNLIKE: u64 = 12;
 
-/// Nothing has come back for so long when all calls are taken to hang: 250 ms.
+/// Nothing has come back for so long, at least, when all calls are taken to hang: 250 ms.
 const PATIENCE: u64 = 2_500_000;
+
+/// And for so many times what is usual, but never for more than 10 s.
+const UNUSUAL: u64 = 16;
+const MOST_PATIENCE: u64 = 100_000_000;
 
 /// The limit, and what it follows from. Whoever shares it keeps it under a lock.
 #[derive(Debug)]
@@ -59,14 +63,15 @@ pub struct Limit {
     round: Round,
     /// Rounds of this trial that spoke for it.
     agreed: u32,
-    /// Calls that come back before the round begins: they were let in with another number of places.
+    /// Calls that come back before the round goes on: they were let in with another number of places, or
+    /// nobody waited before.
     settling: usize,
     /// Calls that have come back in this round.
     calls: u64,
     /// Calls of a round.
     length: u64,
-    /// When the round began.
-    since: u64,
+    /// The time that they took together.
+    time: u64,
     /// Between two calls that come back, with the places that are kept; 0 if not known.
     gap: u64,
     /// The last round was unlike those before.
@@ -80,6 +85,10 @@ pub struct Limit {
     back: usize,
     /// When an operation was last let in or came back.
     last: u64,
+    /// When one last came back.
+    returned: u64,
+    /// Between two that come back while somebody waits, on average.
+    pace: u64,
 }
 
 /// What a round is for.
@@ -119,7 +128,7 @@ impl Limit {
             settling: first,
             calls: 0,
             length: CALLS,
-            since: 0,
+            time: 0,
             gap: 0,
             change: Change::None,
             rounds: 0,
@@ -127,6 +136,8 @@ impl Limit {
             inside: 0,
             back: 0,
             last: 0,
+            returned: 0,
+            pace: 0,
         }
     }
 
@@ -155,27 +166,42 @@ impl Limit {
         self.inside = self.inside.saturating_sub(1);
         self.back = self.back.saturating_add(1);
         self.count_back();
+        let before = core::mem::replace(&mut self.returned, self.last);
+        let passed = self.last.saturating_sub(before);
         if !is_wanted || self.back > self.places {
-            // There are places enough: throughput is what is asked for, and tells nothing.
-            self.measure_anew();
-        } else if self.settling > 0 {
+            // There are places enough: throughput is what is asked for, and tells nothing. The round goes on
+            // when somebody waits again.
+            self.settling = self.settling.max(1);
+            return;
+        }
+        self.pace = self.pace.saturating_mul(15).saturating_add(passed) / 16;
+        if self.settling > 0 {
             self.settling = self.settling.saturating_sub(1);
-            self.since = self.last;
-        } else {
-            self.calls = self.calls.saturating_add(1);
-            if self.calls >= self.wanted() {
-                self.judge();
-            }
+            return;
+        }
+        self.calls = self.calls.saturating_add(1);
+        self.time = self.time.saturating_add(passed);
+        if self.calls >= self.wanted() {
+            self.judge();
         }
     }
 
     /// Looks whether everything hangs; others wait, or not. To be called now and then.
     pub fn look(&mut self, now: u64, is_wanted: bool) {
-        let is_silent = now.saturating_sub(self.last) >= PATIENCE;
-        if is_silent && is_wanted && !self.has_room() {
-            self.last = now;
+        let patience = self.pace.saturating_mul(UNUSUAL);
+        let patience = patience.clamp(PATIENCE, MOST_PATIENCE);
+        let is_silent = now.saturating_sub(self.last) >= patience;
+        if !is_silent || !is_wanted || self.has_room() {
+            return;
+        }
+        self.last = now;
+        if matches!(self.round, Round::Fewer { .. }) {
+            // As many as there are places for hang, but not all that there were places for.
+            self.rest();
+        } else {
             self.kept = self.places.saturating_mul(2).min(self.most);
-            self.measure_anew();
+            self.gap = 0;
+            self.begin(Round::Usual, self.kept);
         }
     }
 
@@ -191,22 +217,16 @@ impl Limit {
         self.length.max(turnovers.min(MOST_CALLS))
     }
 
-    fn measure_anew(&mut self) {
-        self.gap = 0;
-        self.begin(Round::Usual, self.kept);
-    }
-
     fn begin(&mut self, round: Round, places: usize) {
         self.settling = self.places.max(places);
         (self.round, self.places) = (round, places);
-        (self.agreed, self.calls) = (0, 0);
+        (self.agreed, self.calls, self.time) = (0, 0, 0);
     }
 
     /// A round is over.
     fn judge(&mut self) {
-        let time = self.last.saturating_sub(self.since);
-        let gap = time.checked_div(self.calls).unwrap_or(0).max(1);
-        (self.since, self.calls) = (self.last, 0);
+        let gap = self.time.checked_div(self.calls).unwrap_or(0).max(1);
+        (self.calls, self.time) = (0, 0);
         let is_better = match self.round {
             Round::Usual => return self.follow(gap),
             Round::More => is_less(gap, self.gap, GAIN),

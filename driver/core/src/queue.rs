@@ -1,14 +1,13 @@
 //! Admission to ksecdd: at most so many operations inside at a time, the rest wait their turn.
 //!
-//! Who waits does so in a lane, one for each handle. Lanes take turns, and none has more than its
-//! share inside: a handle with thousands of operations delays another's by one turn, and cannot fill
-//! ksecdd alone. A lane with operations that wait and room for one is *ready*; the ready lanes are a
-//! chain, from which the first is taken and, if it is still ready, hung on behind the last. How many are
-//! inside at a time is [`Limit`]'s to say.
+//! Who waits does so in a lane, one for each handle. Lanes take turns: a handle with thousands of operations
+//! delays another's by one turn; and none has more than its share of the most that may be inside. A lane with
+//! operations that wait and room for one is *ready*; the ready lanes are a chain, from which the first is taken
+//! and, if it is still ready, hung on behind the last. How many are inside at a time is [`Limit`]'s to say.
 //!
 //! A lane that leaves turns to others may make up for some of them later: those that do are a chain of
-//! their own, which goes first. So who asks for less than its share hardly waits for those who ask for
-//! more, even if it asks for some at once (RFC 8290 gives sparse flows such a precedence).
+//! their own, which goes first, for some turns in a row. So who asks for less than its share hardly waits for
+//! those who ask for more, even if it asks for some at once (RFC 8290 gives sparse flows such a precedence).
 //!
 //! A push never allocates: room is made by [`Queue::register`] when an operation comes into being,
 //! so that closing and cleaning up cannot fail for want of memory. An operation that was given up
@@ -24,6 +23,10 @@ use core::num::NonZeroU64;
 /// Turns that a lane may make up for: ten handshakes' calls that come at once.
 const CREDIT: u64 = 32;
 
+/// Turns in a row of lanes that make up for some, while others wait: handles that were opened and left idle for
+/// that are not to keep an honest one waiting for all they have saved up.
+const AHEAD_IN_A_ROW: u32 = 4;
+
 /// Operations that wait to be issued.
 #[derive(Debug)]
 pub struct Queue<T> {
@@ -34,6 +37,8 @@ pub struct Queue<T> {
     ahead: Chain,
     /// The other ready lanes.
     level: Chain,
+    /// Turns in a row that the former have had.
+    ahead_in_a_row: u32,
     /// Turns that every lane has had that was ready all the time.
     turns: u64,
     /// Further steps of operations that have been admitted; they wait for no turn.
@@ -115,6 +120,7 @@ impl<T> Queue<T> {
             places: Places::new(),
             ahead: Chain::EMPTY,
             level: Chain::EMPTY,
+            ahead_in_a_row: 0,
             turns: 0,
             admitted: Line::new(),
             registered: 0,
@@ -303,9 +309,12 @@ impl<T> Queue<T> {
 
     /// Takes the lane whose turn it is out of its chain.
     fn take_lane(&mut self) -> Option<Lane> {
-        let chain = if self.ahead.first.is_some() {
+        let is_level_due = self.ahead_in_a_row >= AHEAD_IN_A_ROW && self.level.first.is_some();
+        let chain = if self.ahead.first.is_some() && !is_level_due {
+            self.ahead_in_a_row = self.ahead_in_a_row.saturating_add(1);
             &mut self.ahead
         } else {
+            self.ahead_in_a_row = 0;
             &mut self.level
         };
         let lane = chain.first?;

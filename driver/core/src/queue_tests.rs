@@ -133,12 +133,13 @@ fn who_asks_for_little_goes_first_and_for_so_much_only() {
         (0..count).map(turn).collect::<std::string::String>()
     };
     assert_eq!(turns(&mut queue, &lanes, 50), "a".repeat(50));
-    for _ in 0..40 {
+    for _ in 0..80 {
         queue.wait(lanes[1], 'b').unwrap();
     }
+    // Four to one, until it has made up for 32.
     assert_eq!(
-        turns(&mut queue, &lanes, 36),
-        "b".repeat(32) + "abab",
+        turns(&mut queue, &lanes, 62),
+        "bbbba".repeat(10) + "bbababababab",
         "so many turns, no more"
     );
     let (mut queue, mut lanes) = super::tests::queue(limits, 3, 20);
@@ -252,7 +253,7 @@ proptest! {
         let mut queue = Queue::new(limits);
         let mut model: [Modelled; 5] = Default::default();
         let mut admitted: Vec<usize> = vec![];
-        let mut turns = 0;
+        let (mut turns, mut in_a_row) = (0, 0);
         for (clock, (step, which)) in moves.into_iter().enumerate() {
             let all: usize = model.iter().map(Modelled::registered).sum();
             let all_inside: usize = model.iter().map(|lane| lane.inside).sum();
@@ -299,7 +300,9 @@ proptest! {
                 }
                 (Move::Take, _) => {
                     let ready = (0..5).filter(|lane| model[*lane].since.is_some());
-                    let first = ready.min_by_key(|lane| (!model[*lane].ahead, model[*lane].since));
+                    let level = model.iter().any(|lane| lane.since.is_some() && !lane.ahead);
+                    let is_level_due = level && in_a_row >= AHEAD_IN_A_ROW;
+                    let first = ready.min_by_key(|lane| (model[*lane].ahead == is_level_due, model[*lane].since));
                     match first.filter(|_| all_inside < inside) {
                         None => prop_assert_eq!(queue.take_next(0), None),
                         Some(turn) => {
@@ -310,6 +313,7 @@ proptest! {
                             let lane = &mut model[turn];
                             prop_assert_eq!(queue.take_next(0), Some(lane.waiting.remove(0)));
                             lane.inside += 1;
+                            in_a_row = if lane.ahead { in_a_row + 1 } else { 0 };
                             turns = turns.max(lane.turns);
                             lane.turns += 1;
                             (lane.since, lane.passed) = (None, 0);

@@ -120,7 +120,7 @@ impl<T> CallBlocks<T> {
     ///
     /// # Errors
     ///
-    /// What `WdfLookasideListCreate` says.
+    /// What `Lookaside::new` says.
     pub fn new() -> Result<Self, NtStatus> {
         SharedStock::new().map(Self)
     }

@@ -33,6 +33,9 @@ enum Place {
 /// Turns that a lane may make up for.
 const CREDIT: u64 = 32;
 
+/// Of such turns, so many in a row.
+const IN_A_ROW: u32 = 4;
+
 struct Operation {
     lane: usize,
     place: Place,
@@ -60,6 +63,8 @@ struct Model {
     turn: u64,
     /// The most that a lane had had when it was its turn.
     turns: u64,
+    /// Turns in a row of lanes that make up for some.
+    in_a_row: u32,
 }
 
 impl Model {
@@ -97,9 +102,11 @@ impl Model {
     /// The ready lane that has been so for longest.
     fn next_lane(&self) -> Option<usize> {
         let ready = |lane: &usize| self.lanes[*lane].ready;
-        (0..self.lanes.len())
-            .filter(|lane| ready(lane).is_some())
-            .min_by_key(ready)
+        let level = |lane: &usize| ready(lane).is_some_and(|(is_level, _)| is_level);
+        let all = 0..self.lanes.len();
+        let is_level_due = self.in_a_row >= IN_A_ROW && all.clone().any(|lane| level(&lane));
+        all.filter(|lane| ready(lane).is_some())
+            .min_by_key(|lane| (level(lane) != is_level_due, ready(lane)))
     }
 
     fn next(&mut self) -> Option<usize> {
@@ -111,7 +118,11 @@ impl Model {
             return None;
         }
         let lane = self.next_lane()?;
-        self.lanes[lane].ready = None;
+        let is_ahead = self.lanes[lane]
+            .ready
+            .take()
+            .is_some_and(|(is_level, _)| !is_level);
+        self.in_a_row = if is_ahead { self.in_a_row + 1 } else { 0 };
         self.turns = self.turns.max(self.lanes[lane].turns);
         self.lanes[lane].turns += 1;
         let number = self.lanes[lane].waiting.pop_front()?;
@@ -162,6 +173,7 @@ pub fn run(bytes: &[u8]) {
         wakes: 0,
         turn: 0,
         turns: 0,
+        in_a_row: 0,
     };
     steps(&mut bytes, |step| {
         perform(&step, &mut queue, &mut model);

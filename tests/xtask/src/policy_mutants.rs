@@ -166,7 +166,11 @@ impl Mutants<'_> {
             .args(["mutants", "-p", package.name, "--output"])
             .arg(&output)
             // A hang is seen by its time; many times what the slowest test, or model, takes.
-            .arg(if again { "--timeout=300" } else { "--timeout=60" })
+            .arg(if again {
+                "--timeout=300"
+            } else {
+                "--timeout=60"
+            })
             .args(["--build-timeout=900", "--no-shuffle"])
             .args(["--colors=never", "--cargo-arg=--locked"])
             .args(tests.iter().map(|test| format!("--cargo-arg={test}")))
