@@ -60,6 +60,8 @@ pub struct Limit {
     kept: usize,
     /// Places of this round.
     places: usize,
+    /// Those that were right before all calls seemed to hang; 0 if they do not.
+    before: usize,
     round: Round,
     /// Rounds of this trial that spoke for it.
     agreed: u32,
@@ -123,6 +125,7 @@ impl Limit {
             most,
             kept: first,
             places: first,
+            before: 0,
             round: Round::Usual,
             agreed: 0,
             settling: first,
@@ -199,6 +202,9 @@ impl Limit {
             // As many as there are places for hang, but not all that there were places for.
             self.rest();
         } else {
+            if self.before == 0 {
+                self.before = self.kept;
+            }
             self.kept = self.places.saturating_mul(2).min(self.most);
             self.gap = 0;
             self.begin(Round::Usual, self.kept);
@@ -272,7 +278,12 @@ impl Limit {
         self.rounds = self.rounds.saturating_add(1);
         if self.gap == 0 || (change != Change::None && change == before) {
             self.keep(gap);
-            self.try_more();
+            if self.before > 0 {
+                // They have come back: perhaps the machine had been asleep, or had other work.
+                self.try_fewer(false);
+            } else {
+                self.try_more();
+            }
         } else if self.rounds >= self.pause {
             self.pause = self.pause.saturating_mul(2).min(MOST_ROUNDS);
             self.try_more();
@@ -292,8 +303,11 @@ impl Limit {
     }
 
     fn try_fewer(&mut self, again: bool) {
+        let fewer = match core::mem::take(&mut self.before) {
+            0 => self.kept.saturating_mul(3) / 4,
+            before => before,
+        };
         if self.kept > self.least {
-            let fewer = self.kept.saturating_mul(3) / 4;
             self.begin(Round::Fewer { again }, fewer.max(self.least));
         } else {
             self.rest();

@@ -154,6 +154,26 @@ fn when_nothing_comes_back_twice_as_many_are_let_in_each_time() {
     assert_eq!(counts, [8, 16, 32, 64, 128, 200, 200]);
 }
 
+/// The machine stood still for a second or two, or all calls waited for something.
+#[test]
+fn who_seemed_to_hang_and_comes_back_leaves_as_many_places_as_before() {
+    let (mut limit, mut now) = (Limit::new(3, 256), 0);
+    work(&mut limit, &mut now, 8, 10_000);
+    let kept = limit.kept;
+    for _ in 0..4 {
+        fill(&mut limit, now);
+        now += SECOND;
+        limit.look(now, true);
+    }
+    assert!(limit.kept > 8 * kept);
+    work(&mut limit, &mut now, 8, 4_000);
+    assert!(
+        (kept * 3 / 4..=kept * 2).contains(&limit.kept),
+        "{} places, {kept} before",
+        limit.kept
+    );
+}
+
 #[test]
 fn who_waits_for_nobody_is_not_taken_to_hang() {
     let mut limit = Limit::new(1, 100);

@@ -310,14 +310,18 @@ impl<T> Queue<T> {
     /// Takes the lane whose turn it is out of its chain.
     fn take_lane(&mut self) -> Option<Lane> {
         let is_level_due = self.ahead_in_a_row >= AHEAD_IN_A_ROW && self.level.first.is_some();
-        let chain = if self.ahead.first.is_some() && !is_level_due {
-            self.ahead_in_a_row = self.ahead_in_a_row.saturating_add(1);
+        let is_ahead = self.ahead.first.is_some() && !is_level_due;
+        let chain = if is_ahead {
             &mut self.ahead
         } else {
-            self.ahead_in_a_row = 0;
             &mut self.level
         };
         let lane = chain.first?;
+        self.ahead_in_a_row = if is_ahead {
+            self.ahead_in_a_row.saturating_add(1)
+        } else {
+            0
+        };
         let state = self.lanes.get_mut(lane.0.get())?;
         state.ready = false;
         let next = state.next.take();
