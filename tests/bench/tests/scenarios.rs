@@ -57,7 +57,7 @@ fn measured(fake: &Fake, site: &Site, name: &str, effort: Effort) -> Results {
 }
 
 /// How often a figure that other work on the machine spoils is measured.
-const TRIES: usize = 5;
+const TRIES: u32 = 5;
 
 #[test]
 fn handshakes_are_made_on_both_sides() {
@@ -140,16 +140,16 @@ fn what_grows_with_the_sessions_shows() {
 #[test]
 fn a_slow_engine_is_used_by_few_legs_and_by_many() {
     let site = site();
-    let effort = Effort {
-        turn: Duration::from_millis(50),
-        sessions: 256,
-        ..LITTLE
-    };
     let name = "slow engine's throughput used by 4 legs in flight and more, the median";
-    // The machine may have other work, once or twice.
-    let results = (0..TRIES)
-        .map(|_| measured(&Fake::new(site.clone()), &site, "load", effort))
-        .find(|results| (0.8..1.1).contains(&value(results, name)))
+    // The machine may have other work, so each try is longer; a worker counted wrong makes half as much, or once and a half.
+    let results = (1..=TRIES)
+        .map(|attempt| Effort {
+            turn: Duration::from_millis(50) * attempt,
+            sessions: 256,
+            ..LITTLE
+        })
+        .map(|effort| measured(&Fake::new(site.clone()), &site, "load", effort))
+        .find(|results| (0.6..1.4).contains(&value(results, name)))
         .expect("a try without other work");
     let most = value(
         &results,
