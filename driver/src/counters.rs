@@ -27,9 +27,11 @@ impl Counter {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// At least `value`.
+    /// At least `value`. Once it is, nothing is written: every callback asks.
     pub fn at_least(&self, value: u64) {
-        self.0.fetch_max(value, Ordering::Relaxed);
+        if self.get() < value {
+            self.0.fetch_max(value, Ordering::Relaxed);
+        }
     }
 
     /// The count now.

@@ -56,8 +56,8 @@ pub struct Gate {
     pub quotas: Quotas,
     /// Which optional functions ksecdd.sys has, looked up when the driver was loaded.
     pub optional_exports: u32,
-    /// Statistics.
-    pub counters: Counters,
+    /// Statistics. Apart, as the whole gate lies on the stack while it is made.
+    pub counters: Box<Counters>,
     /// Orphans that count against the quota in all.
     pub orphans: Counter,
     /// Async contexts that may yet call back: of a call that was refused, or taken over.
@@ -118,7 +118,8 @@ impl Gate {
                 bytes: Quota::new(mebibytes(settings.input_mib)),
             },
             optional_exports: look_up(),
-            counters: Counters::default(),
+            counters: try_box(Counters::default())
+                .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?,
             orphans: Counter::default(),
             quarantine: Quarantine::new(policy)?,
             alive: Rundown::new(),

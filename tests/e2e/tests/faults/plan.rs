@@ -23,8 +23,35 @@ pub struct Plan {
     pub seed: u64,
     /// No more than so many minutes.
     pub minutes: Option<u64>,
+    /// Which part of everything, counted from 1, and of how many.
+    pub part: Part,
     /// Only points with all of these words in their names.
     pub words: Vec<String>,
+}
+
+/// A part of several.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Part(usize, usize);
+
+impl Default for Part {
+    fn default() -> Self {
+        Self(1, 1)
+    }
+}
+
+impl Part {
+    /// Every so many of them, beginning with another one in each part.
+    pub fn of<T>(self, all: Vec<T>) -> Vec<T> {
+        let Self(number, of) = self;
+        all.into_iter().skip(number - 1).step_by(of).collect()
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(number, of) = self;
+        write!(f, "{number}/{of}")
+    }
 }
 
 impl Plan {
@@ -63,6 +90,9 @@ impl fmt::Display for Plan {
         }
         if let Some(minutes) = self.minutes {
             write!(f, " --minutes {minutes}")?;
+        }
+        if self.part.1 > 1 {
+            write!(f, " --part {}", self.part)?;
         }
         self.words.iter().try_for_each(|word| write!(f, " {word}"))
     }

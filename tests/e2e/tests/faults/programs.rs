@@ -45,6 +45,7 @@ pub fn all(mut lab: Lab, plan: &Plan, tally: &mut Tally) -> Result<Lab> {
         let mut points = points(&lab)?;
         fastrand::Rng::with_seed(plan.seed).shuffle(&mut points);
         tally.there_are(kind, points.len());
+        let points = plan.part.of(points);
         let limit = Instant::now().checked_add(plan.share(percent));
         let mut group = Group {
             points: u64::try_from(points.len())?,

@@ -32,7 +32,7 @@ pub fn all(lab: &Lab, plan: &Plan, tally: &mut Tally) -> Result<()> {
     tally.there_are("start", usize::try_from(allocations)?);
     let mut all: Vec<_> = (0..allocations).collect();
     fastrand::Rng::with_seed(plan.seed).shuffle(&mut all);
-    for after in all {
+    for after in plan.part.of(all) {
         if limit.is_some_and(|limit| Instant::now() >= limit) && group.tried > 4 {
             break;
         }

@@ -95,8 +95,10 @@ impl Sweep {
     ) -> Result<Self> {
         let (seed, skip) = (plan.seed.to_string(), done.to_string());
         let seconds = left.map_or(u64::MAX, |left| left.as_secs()).to_string();
+        let part = plan.part.to_string();
         let mut arguments = vec!["--thumbprint", lab.thumbprint(), "sweep", kind];
         arguments.extend(["--seed", &seed, "--skip", &skip, "--seconds", &seconds]);
+        arguments.extend(["--part", &part]);
         if plan.full {
             arguments.push("--full");
         }

@@ -49,6 +49,9 @@ pub struct Order {
     /// So many turns were taken already.
     #[arg(long, default_value_t = 0)]
     skip: usize,
+    /// Which part of the groups, counted from 1, and of how many: `2/4`.
+    #[arg(long, default_value = "1/1", value_parser = part)]
+    part: (usize, usize),
     /// Only points with all of these words in their names.
     words: Vec<String>,
 }
@@ -64,6 +67,13 @@ pub enum Kind {
     Caller,
 }
 
+fn part(text: &str) -> Result<(usize, usize)> {
+    let (part, of) = text.split_once('/').context("no part")?;
+    let (part, of) = (part.parse()?, of.parse()?);
+    ensure!((1..=of).contains(&part), "no part {part} of {of}");
+    Ok((part, of))
+}
+
 /// The sweep. Groups take turns, and each turn of a group has more points than its last one: whenever the time
 /// is up, all of them have had some.
 pub async fn run(bench: &mut Bench, order: &Order) -> Result<()> {
@@ -73,6 +83,8 @@ pub async fn run(bench: &mut Bench, order: &Order) -> Result<()> {
     groups.retain(|group| group.may_have(&order.words));
     fastrand::Rng::with_seed(order.seed).shuffle(&mut groups);
     println!("groups {}", groups.len());
+    let (part, of) = order.part;
+    let groups: Vec<_> = groups.into_iter().skip(part - 1).step_by(of).collect();
     bench.lab.kmdf(|switches| switches.record_sites = true)?;
     let baseline = Baseline::take(bench).await?;
     let mut known: Vec<Option<Vec<Point>>> = groups.iter().map(|_| None).collect();
