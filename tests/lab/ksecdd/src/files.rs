@@ -9,7 +9,7 @@
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -19,43 +19,33 @@ pub struct Files<'a>(pub &'a Path);
 impl Files<'_> {
     /// The trusted roots.
     pub fn roots(&self) -> Vec<CertificateDer<'static>> {
-        let Ok(folder) = fs::read_dir(self.0.join("roots")) else {
-            return Vec::new();
-        };
-        folder
+        let folder = self.0.join("roots");
+        let entries = there(&folder, fs::read_dir(&folder)).into_iter().flatten();
+        let files = entries.filter_map(|entry| there(&folder, entry));
+        files
+            .filter_map(|file| certificates(&file.path()))
             .flatten()
-            .flat_map(|entry| certificates(&entry.path()))
             .collect()
     }
 
     /// The issuers of a certificate.
     pub fn issuers(&self, thumbprint: &str) -> Vec<CertificateDer<'static>> {
-        let file = self.beside_key(thumbprint, "chain");
-        if file.exists() {
-            certificates(&file)
-        } else {
-            Vec::new()
-        }
+        certificates(&self.beside_key(thumbprint, "chain")).unwrap_or_default()
     }
 
     /// The private key of a certificate, if it is in a file.
     pub fn private_key(&self, thumbprint: &str) -> Option<PrivateKeyDer<'static>> {
         let file = self.beside_key(thumbprint, "pem");
-        if !file.exists() {
-            return None;
-        }
-        match PrivateKeyDer::from_pem_file(&file) {
-            Ok(key) => Some(key),
-            Err(error) => {
-                complain(&file, &error);
-                None
-            }
-        }
+        let text = there(&file, fs::read(&file))?;
+        PrivateKeyDer::from_pem_slice(&text)
+            .inspect_err(|error| complain(&file, error))
+            .ok()
     }
 
     /// The accounts that a key was given to, if any were named.
     pub fn accounts(&self, thumbprint: &str) -> Option<Vec<String>> {
-        let text = fs::read_to_string(self.beside_key(thumbprint, "accounts")).ok()?;
+        let file = self.beside_key(thumbprint, "accounts");
+        let text = there(&file, fs::read_to_string(&file))?;
         let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
         Some(names.map(str::to_owned).collect())
     }
@@ -65,17 +55,25 @@ impl Files<'_> {
     }
 }
 
-fn certificates(file: &Path) -> Vec<CertificateDer<'static>> {
-    let read = CertificateDer::pem_file_iter(file).and_then(Iterator::collect);
-    read.unwrap_or_else(|error| {
-        complain(file, &error);
-        Vec::new()
-    })
+fn certificates(file: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    let text = there(file, fs::read(file))?;
+    let read: Result<_, _> = CertificateDer::pem_slice_iter(&text).collect();
+    read.inspect_err(|error| complain(file, error)).ok()
 }
 
-/// What cannot be read counts as absent; the log tells why.
+/// What is there. Whatever else keeps a file from being read ends the machine: a test must not go on without what
+/// it has placed, least of all with a key that is for fewer accounts.
+fn there<T>(path: &Path, read: io::Result<T>) -> Option<T> {
+    match read {
+        Ok(content) => Some(content),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => panic!("ksecdd.sys cannot read {}: {error}", path.display()),
+    }
+}
+
+/// What is no PEM counts as absent; the log tells why.
 fn complain(file: &Path, error: &dyn std::fmt::Debug) {
-    eprintln!("ksecdd.sys cannot read {}: {error:?}", file.display());
+    eprintln!("ksecdd.sys makes nothing of {}: {error:?}", file.display());
 }
 
 #[cfg(test)]
@@ -116,5 +114,15 @@ mod tests {
         let read = PKey::private_key_from_der(read.secret_der()).unwrap();
         assert!(read.public_eq(&key));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_not_absent() {
+        let folder = std::env::temp_dir().join(format!("ksecdd-unread-{}", std::process::id()));
+        let accounts = folder.join(format!("keys/{THUMBPRINT}.accounts"));
+        fs::create_dir_all(accounts).unwrap();
+        let read = std::panic::catch_unwind(|| Files(&folder).accounts(THUMBPRINT));
+        fs::remove_dir_all(&folder).unwrap();
+        assert!(read.is_err());
     }
 }
