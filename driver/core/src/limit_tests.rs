@@ -31,6 +31,68 @@ fn work(limit: &mut Limit, now: &mut u64, workers: usize, calls: usize) {
     }
 }
 
+/// A round is over, with so much time between two calls.
+fn over(limit: &mut Limit, gap: u64) {
+    (limit.calls, limit.time) = (100, 100 * gap);
+    limit.judge();
+}
+
+#[test]
+fn two_rounds_must_agree_on_a_trial() {
+    let mut limit = Limit::new(3, 256);
+    let seen = |limit: &Limit| (limit.round, limit.places, limit.kept);
+    over(&mut limit, 1_000);
+    assert_eq!(seen(&limit), (Round::More, 16, 8));
+    over(&mut limit, 500);
+    assert_eq!(seen(&limit), (Round::More, 16, 8), "one says so");
+    over(&mut limit, 500);
+    assert_eq!(seen(&limit), (Round::More, 32, 16), "two say so");
+    over(&mut limit, 250);
+    over(&mut limit, 500);
+    let fewer = Round::Fewer { again: false };
+    assert_eq!(seen(&limit), (fewer, 12, 16), "the second does not");
+    over(&mut limit, 500);
+    assert_eq!(seen(&limit), (fewer, 12, 16), "one says so");
+    over(&mut limit, 500);
+    let again = Round::Fewer { again: true };
+    assert_eq!(seen(&limit), (again, 9, 12), "two say so");
+    over(&mut limit, 1_000);
+    assert_eq!(seen(&limit), (Round::Usual, 13, 13), "and one back");
+}
+
+#[test]
+fn as_many_as_before_are_tried_when_calls_come_back_that_seemed_to_hang() {
+    let mut limit = Limit::new(3, 256);
+    (limit.kept, limit.before) = (80, 10);
+    over(&mut limit, 1_000);
+    let fewer = Round::Fewer { again: false };
+    assert_eq!((limit.round, limit.places), (fewer, 10));
+}
+
+#[test]
+fn where_there_are_no_more_places_fewer_are_tried() {
+    let mut limit = Limit::new(1, FIRST);
+    over(&mut limit, 1_000);
+    let fewer = Round::Fewer { again: false };
+    assert_eq!((limit.round, limit.places), (fewer, 6));
+}
+
+#[test]
+fn what_is_usual_follows_rounds_that_are_like_it() {
+    let mut limit = Limit::new(3, 3);
+    over(&mut limit, 800);
+    over(&mut limit, 880);
+    assert_eq!(limit.gap, 810);
+    over(&mut limit, 2_000);
+    assert_eq!((limit.gap, limit.length), (810, CALLS), "unlike it");
+    over(&mut limit, 400);
+    assert_eq!(
+        (limit.gap, limit.length),
+        (810, 2 * CALLS),
+        "and unlike that"
+    );
+}
+
 #[test]
 fn places_follow_the_engine_up_and_down() {
     let (mut limit, mut now) = (Limit::new(3, 256), 0);
