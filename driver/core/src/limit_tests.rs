@@ -259,6 +259,11 @@ fn a_limit_between_the_same_bounds_does_not_move() {
     }
 }
 
+#[test]
+fn sixteenths_are_less_only_below() {
+    assert!(is_less(13, 16, 14) && !is_less(14, 16, 14) && !is_less(15, 16, 14));
+}
+
 proptest! {
     /// Whatever the clock says, which may go back a little between threads: never more than may be, and who
     /// waits is let in when nobody is inside.
