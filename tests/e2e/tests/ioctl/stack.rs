@@ -24,7 +24,7 @@ const ENTRIES: [&str; 8] = [
 #[test]
 fn every_entry_into_the_driver_keeps_within_its_stack() -> Result<()> {
     let lab = lab()?;
-    for scenario in ["cancel-held", "records", "refusals", "states"] {
+    for scenario in ["cancel-held", "records", "refusals", "replies", "states"] {
         probe(&lab, &[scenario])?;
     }
     let stack = kmdf::report(&mut lab.machine().remote(kmdf::MODULE)?)?.stack;
