@@ -57,10 +57,7 @@ enum Scenario {
         thing: exhaust::Thing,
     },
     /// Begins a handshake every so often.
-    Steady {
-        /// In microseconds.
-        every: u64,
-    },
+    Steady,
     /// Begins handshakes and does not go on with them.
     Flood {
         /// So many at a time.
@@ -237,7 +234,7 @@ async fn scenario(arguments: Arguments) -> Result<()> {
             ref sessions,
         } => return neighbour::stranger(&bench, credential, sessions).await,
         Scenario::Exhaust { thing } => return exhaust::take(&mut bench, thing).await,
-        Scenario::Steady { every } => steady::load(&mut bench, every).await?,
+        Scenario::Steady => steady::load(&mut bench).await?,
         Scenario::Flood { at_once } => return steady::flood(&bench, at_once).await,
         Scenario::Replies => replies::all(&bench).await?,
         Scenario::Residue => residue::all(&mut bench).await?,

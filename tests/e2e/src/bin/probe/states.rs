@@ -227,14 +227,15 @@ async fn after_a_failure(bench: &Bench, credential: CredentialId) -> Result<()> 
 }
 
 /// A post-handshake message, as UNSEAL left it, need not look like a record: whatever the bytes are, ksecdd
-/// judges them. What cannot be TLS is not refused without a call, as it would be before.
+/// judges them. What cannot be TLS is not refused without a call, as it would be before. (Where ksecdd wants more room
+/// than a leg's output first has, it is asked again.)
 async fn after_the_handshake(bench: &Bench, credential: CredentialId) -> Result<()> {
     for bytes in [&b"no record"[..], b"\x16", b"\x16\x03\x03\x7f\xff"] {
         let (session, _peer) = tls::establish(&bench.driver, credential).await?;
         let before = bench.quiet(0).await?;
         answer(bench, &raw::accept_next(session, bytes)).await?;
         let calls = bench.quiet(0).await?.calls - before.calls;
-        ensure!(calls == 1, "{bytes:?} made {calls} calls");
+        ensure!(calls >= 1, "{bytes:?} made no call");
         within(bench.driver.close(session)).await??;
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::{
     raw::{self, Request},
     tls,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use std::{
     cell::RefCell,
     collections::VecDeque,
@@ -28,17 +28,24 @@ use tokio::task::LocalSet;
 /// Half-open sessions that the flood leaves.
 const HALF_OPEN: usize = 2_000;
 
-/// For each line `WARM SECONDS` on its input: begins a handshake every so many microseconds for that
-/// long, whatever becomes of those before, and says of the time after the warm-up how many were offered
-/// and completed, and how long they took at the median and at the 99th percentile, in microseconds.
-pub async fn load(bench: &mut Bench, every: u64) -> Result<()> {
+/// Says how many calls of ksecdd a handshake takes. Then, for each line `EVERY WARM SECONDS` on its input: begins a
+/// handshake every so many microseconds for that long, whatever becomes of those before, and says of the time after
+/// the warm-up how many were offered and completed, and how long they took at the median and at the 99th
+/// percentile, in microseconds.
+pub async fn load(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
-    println!("ready");
+    let before = bench.quiet(0).await?.calls;
+    let (session, _peer) = tls::establish(&bench.driver, credential).await?;
+    bench.driver.close(session).await?;
+    println!("ready {}", bench.quiet(0).await?.calls - before);
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let (warm, seconds) = line.split_once(' ').context("WARM SECONDS")?;
-        let [warm, seconds] = [warm.parse()?, seconds.parse()?].map(Duration::from_secs);
+        let numbers: Vec<u64> = line.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [every, warm, seconds] = numbers
+            .try_into()
+            .map_err(|_| anyhow!("EVERY WARM SECONDS: {line}"))?;
         let every = Duration::from_micros(every);
+        let [warm, seconds] = [warm, seconds].map(Duration::from_secs);
         let measured = LocalSet::new()
             .run_until(measure(&bench.driver, credential, every, warm, seconds))
             .await?;
