@@ -49,6 +49,8 @@ pub struct Handle {
     pub credentials: Vec<Credential>,
     /// Ids that were its own.
     pub gone: Vec<u64>,
+    /// Sessions and credentials whose end was asked for before any reply had told of them: a guess may be right.
+    ending: (Vec<u64>, Vec<u64>),
     /// There may be something on it that nobody was told of: its request was given up.
     pub is_loose: bool,
 }
@@ -62,6 +64,7 @@ impl Handle {
             sessions: Vec::new(),
             credentials: Vec::new(),
             gone: Vec::new(),
+            ending: Default::default(),
             is_loose: false,
         })
     }
@@ -154,11 +157,13 @@ impl Handle {
     pub fn is_asked(&mut self, meaning: &Meaning) {
         match meaning {
             Meaning::Close(id) => {
+                self.ending.0.push(id.get());
                 for session in self.sessions.iter_mut().filter(|it| it.id == id.get()) {
                     session.closing = true;
                 }
             }
             Meaning::Release(id) => {
+                self.ending.1.push(id.get());
                 for credential in self.credentials.iter_mut().filter(|it| it.id == id.get()) {
                     credential.closing = true;
                 }
@@ -176,7 +181,7 @@ impl Handle {
             role,
             link,
             inbox: Vec::new(),
-            closing: false,
+            closing: self.ending.0.contains(&id),
         });
         let open = self.sessions.iter().filter(|it| !it.closing).count();
         ensure!(open <= SESSIONS, "{open} sessions of a handle");
@@ -190,7 +195,7 @@ impl Handle {
         self.credentials.push(Credential {
             id,
             role,
-            closing: false,
+            closing: self.ending.1.contains(&id),
         });
         let open = self.credentials.iter().filter(|it| !it.closing).count();
         ensure!(open <= CREDENTIALS, "{open} credentials of a handle");
