@@ -10,3 +10,8 @@ pub const COSTLY: bool = !cfg!(feature = "bench");
 /// What the driver and its imports take is measured.
 #[cfg(windows)]
 pub const MEASURED: bool = cfg!(feature = "bench");
+
+/// What is measured does not wait for Wine's heap.
+#[cfg(all(windows, feature = "bench"))]
+#[global_allocator]
+static ALLOCATOR: tlsgate_lab_allocator::Allocator = tlsgate_lab_allocator::Allocator;

@@ -5,3 +5,8 @@
 
 /// The costly checks are on.
 pub const COSTLY: bool = !cfg!(feature = "bench");
+
+/// What is measured does not wait for Wine's heap.
+#[cfg(all(windows, feature = "bench"))]
+#[global_allocator]
+static ALLOCATOR: tlsgate_lab_allocator::Allocator = tlsgate_lab_allocator::Allocator;

@@ -243,6 +243,8 @@ extern "system" fn LabLeaks() -> u64 {
 #[unsafe(no_mangle)]
 extern "system" fn LabEngine(kind: u32, workers: u32, microseconds: u64) {
     use tlsgate_lab_control::ksecdd::{Completion, Latency, Switches};
+    static START: std::sync::Once = std::sync::Once::new();
+    START.call_once(tlsgate_lab_allocator::start);
     let ksecdd = crate::windows::attach::ksecdd();
     ksecdd.set_switches(Switches {
         completion: match kind {

@@ -122,8 +122,8 @@ fn escaped(text: &str) -> String {
 const WHERE: &str = "\
 <p><strong>No figure was taken on Windows.</strong> Everything here was measured in the lab on Linux: the packaged \
 driver in Wine's kernel, with stand-ins for KMDF and for the kernel's SSPI, whose engine is rustls. It is the same \
-tlsgate.sys as everywhere; the stand-ins are built anew for this with their costly checks off, which are on in every \
-other run of the lab. On a Windows machine with the driver installed, one command takes the figures of that machine:</p>
+tlsgate.sys as everywhere; the stand-ins are built anew for this with an allocator without Wine's heap lock and with \
+their costly checks off, which are on in every other run of the lab. On a Windows machine with the driver installed, one command takes the figures of that machine:</p>
 <pre>tlsgate bench --compare --bytes</pre>
 ";
 

@@ -3,6 +3,7 @@
 mod engine;
 pub mod memory;
 pub mod semaphore;
+mod sleepers;
 
 use crate::{
     buffer::Buffer,
@@ -34,6 +35,8 @@ use tlsgate_bench::{Completion, Done, Effort, Engine, Gate, Handle as Open, Site
 ///
 /// There is none of this name, or it has failed.
 pub fn run(scenario: &str, site: &str, effort: &str) -> Result<String> {
+    static START: std::sync::Once = std::sync::Once::new();
+    START.call_once(tlsgate_lab_allocator::start);
     let site: Site = serde_json::from_str(site).context("the site")?;
     let effort: Effort = serde_json::from_str(effort).context("the effort")?;
     let here = Here::new()?;

@@ -2,8 +2,9 @@
 //! wakes.
 //!
 //! Wine's ask its server, twice for a hop from one thread to another, which takes some ten times as long as a
-//! kernel's semaphore. These sleep on the count itself, as a kernel's threads do.
+//! kernel's semaphore.
 
+use super::sleepers::Sleepers;
 use crate::{
     ledger::{self, Whose},
     spinlock,
@@ -12,13 +13,10 @@ use crate::{
 use std::{
     cell::Cell,
     sync::atomic::{
-        AtomicI32, AtomicU32, AtomicU64,
+        AtomicI32, AtomicU64,
         Ordering::{Relaxed, SeqCst},
     },
     time::Duration,
-};
-use windows_sys::Win32::System::Threading::{
-    INFINITE, WaitOnAddress, WakeByAddressAll, WakeByAddressSingle,
 };
 
 /// In the driver's memory, in place of a `KSEMAPHORE`: 32 bytes.
@@ -29,8 +27,8 @@ struct Semaphore {
     count: AtomicI32,
     /// No list's address.
     mark: u64,
-    sleepers: AtomicU32,
-    _unused: [u32; 3],
+    sleepers: Sleepers,
+    _unused: u64,
 }
 
 const _: () = assert!(size_of::<Semaphore>() == 32);
@@ -51,8 +49,8 @@ pub fn initialize(semaphore: usize, count: i32, _limit: i32) {
         kind: KIND,
         count: AtomicI32::new(count),
         mark: MARK,
-        sleepers: AtomicU32::new(0),
-        _unused: [0; 3],
+        sleepers: Sleepers::default(),
+        _unused: 0,
     };
     // SAFETY: the driver gives 32 aligned bytes of its own, which nobody uses yet.
     unsafe { place.write(value) };
@@ -81,19 +79,17 @@ pub fn release(semaphore: usize, more: i32) -> i32 {
         RELEASED.fetch_add(ledger::ticks(), Relaxed);
     }
     let before = semaphore.count.fetch_add(more, SeqCst);
-    if semaphore.sleepers.load(SeqCst) > 0 {
-        let address = semaphore.count.as_ptr() as usize;
-        if more == 1 && spinlock::held() > 0 {
+    if semaphore.sleepers.are_there() {
+        if more > 1 {
+            semaphore.sleepers.wake_all();
+        } else if spinlock::held() > 0 {
             // At DISPATCH_LEVEL nobody else runs on this processor. Who is woken at once may do so here, and take this
             // thread's place while it holds what everybody wants.
-            if let Some(other) = LATER.replace(Some(address)) {
+            if let Some(other) = LATER.replace(Some(semaphore)) {
                 wake_one(other);
             }
-        } else if more == 1 {
-            wake_one(address);
         } else {
-            // SAFETY: only the address counts.
-            unsafe { WakeByAddressAll(address as *const _) };
+            wake_one(semaphore);
         }
     }
     before
@@ -101,23 +97,20 @@ pub fn release(semaphore: usize, more: i32) -> i32 {
 
 thread_local! {
     /// Where somebody sleeps who is to be woken when this thread has let its spin locks go.
-    static LATER: Cell<Option<usize>> = const { Cell::new(None) };
+    static LATER: Cell<Option<&'static Semaphore>> = const { Cell::new(None) };
 }
 
 /// This thread has let its last spin lock go.
 pub fn wake_whom_it_is_time_to() {
-    if let Some(address) = LATER.take() {
-        wake_one(address);
+    if let Some(semaphore) = LATER.take() {
+        wake_one(semaphore);
     }
 }
 
 /// What it takes is part of the hop, which is told apart: on a busy host the thread that wakes loses the processor to
 /// the one that it wakes.
-fn wake_one(address: usize) {
-    // SAFETY: only the address counts; whatever is there now.
-    ledger::of(Whose::Nobody, || unsafe {
-        WakeByAddressSingle(address as *const _);
-    });
+fn wake_one(semaphore: &Semaphore) {
+    ledger::of(Whose::Nobody, || semaphore.sleepers.wake_one());
 }
 
 /// `KeWaitForSingleObject` without a time-out.
@@ -126,7 +119,11 @@ pub fn wait(semaphore: usize) {
         lab_failed!("a wait for what is none of our semaphores");
     };
     while !take(semaphore) {
-        ledger::of(Whose::Nobody, || sleep(semaphore));
+        ledger::of(Whose::Nobody, || {
+            semaphore
+                .sleepers
+                .sleep(|| semaphore.count.load(SeqCst) <= 0);
+        });
     }
     TAKEN.fetch_add(ledger::ticks(), Relaxed);
     HOPS.fetch_add(1, Relaxed);
@@ -135,22 +132,6 @@ pub fn wait(semaphore: usize) {
 fn take(semaphore: &Semaphore) -> bool {
     let less = |count: i32| (count > 0).then(|| count - 1);
     semaphore.count.fetch_update(SeqCst, SeqCst, less).is_ok()
-}
-
-/// Sleeps while the count is 0; whoever makes it more sees that somebody sleeps, or this sees the count.
-fn sleep(semaphore: &Semaphore) {
-    semaphore.sleepers.fetch_add(1, SeqCst);
-    let nothing = 0_i32;
-    // SAFETY: both addresses are of four bytes that stay during the call.
-    unsafe {
-        WaitOnAddress(
-            semaphore.count.as_ptr().cast(),
-            (&raw const nothing).cast(),
-            size_of::<i32>(),
-            INFINITE,
-        );
-    }
-    semaphore.sleepers.fetch_sub(1, SeqCst);
 }
 
 /// The time from each release of one to the end of the wait that had it, summed, and how many those are. While
