@@ -146,6 +146,9 @@ mod tests {
         ] {
             assert_eq!(front(bytes, place), Front::Refused(alert), "{bytes:?}");
         }
+        // RFC 8446, sections 5.1 and 6: an alert record of two bytes, fatal.
+        let alert = Alert::UNEXPECTED_MESSAGE.record();
+        assert_eq!(alert, [21, 3, 3, 0, 2, 2, 10]);
     }
 
     /// RFC 8446, sections 5.1 and 5.2; RFC 5246, section 6.2.3.

@@ -218,6 +218,7 @@ mod tests {
         assert!(slot.poll_begin(call));
         assert_eq!(slot.poll_end(Verdict::Lost), PollEnd::TakenOver);
         assert!(slot.is_lost() && !slot.is_current(call));
+        assert_eq!(Word::load(&slot.0), call.0 | LOST, "it keeps its number");
         assert_eq!(slot.called_back(), CalledBack::Stray);
         assert!(!slot.poll_begin(call));
         assert_eq!(slot.arm(), None);
@@ -229,6 +230,9 @@ mod tests {
         let refused = slot.arm().unwrap();
         assert_eq!(slot.called_back(), CalledBack::LeaveIt);
         assert!(slot.refused());
-        assert_ne!(slot.arm(), Some(refused));
+        let next = slot.arm().unwrap();
+        assert_ne!(next, refused);
+        assert!(!slot.refused(), "no callback has come");
+        assert!(slot.arm().is_some_and(|third| third != next));
     }
 }

@@ -213,6 +213,7 @@ mod tests {
         let id = table.insert('a').unwrap().get();
         assert_eq!(table.replace(id, 'b'), Ok('a'));
         assert_eq!((table.get(id), table.len()), (Some(&'b'), 1));
+        assert!(!table.is_empty());
         *table.get_mut(id).unwrap() = 'c';
         assert_eq!(table.remove(id), Some('c'));
         assert_eq!(table.replace(id, 'd'), Err('d'), "the id is void");

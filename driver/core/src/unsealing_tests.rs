@@ -243,6 +243,27 @@ fn places_outside_the_record_are_not_believed() {
 }
 
 #[test]
+fn an_empty_extra_says_nothing_of_where_a_message_lies() {
+    let record = Span {
+        start: 0,
+        length: 20,
+    };
+    let result = Unsealed {
+        status: SecurityStatus::SEC_I_RENEGOTIATE,
+        data: None,
+        extra: Some(Span {
+            start: 8,
+            length: 0,
+        }),
+        missing: None,
+    };
+    let mut unsealing = Unsealing::new(20);
+    let step = unsealing.unsealed(record, &result).unwrap();
+    assert_eq!((step.from, step.to, step.length), (0, 0, 20));
+    assert_eq!(unsealing.summary().token, 20);
+}
+
+#[test]
 fn where_no_data_lies_does_not_matter() {
     let record = Span {
         start: 0,

@@ -113,11 +113,8 @@ mod tests {
                     (Use::Query, _) | (_, Use::Query) => true,
                     (one, other) => one != other,
                 };
-                assert_eq!(
-                    usage.acquire(other).is_ok(),
-                    together,
-                    "{one:?} beside {other:?}"
-                );
+                let expected = if together { Ok(()) } else { Err(Refused::Busy) };
+                assert_eq!(usage.acquire(other), expected, "{one:?} beside {other:?}");
                 assert!(!usage.release(one), "nobody closes it");
                 if together {
                     assert!(!usage.release(other));

@@ -1,7 +1,7 @@
 //! The ABI does not change by accident: codes, sizes and offsets are compared with a golden file.
 
 use std::fmt::Write;
-use tlsgate_protocol::{ABI_VERSION, Ioctl, limits, payload};
+use tlsgate_protocol::{ABI_VERSION, Ioctl, NtStatus, SecurityStatus, limits, payload};
 
 #[test]
 fn codes_sizes_and_offsets_match_the_golden_file() {
@@ -16,6 +16,7 @@ fn codes_sizes_and_offsets_match_the_golden_file() {
         ("MAX_RECORD", limits::MAX_RECORD),
         ("MAX_RECORDS", limits::MAX_RECORDS),
         ("MAX_CERTIFICATES", limits::MAX_CERTIFICATES),
+        ("MAX_ALERT_RECORD", limits::MAX_ALERT_RECORD),
         ("MAX_SERVER_NAME", limits::MAX_SERVER_NAME),
         ("MAX_PEER_CERTIFICATES", limits::MAX_PEER_CERTIFICATES),
         ("LARGEST_REPLY", limits::LARGEST_REPLY),
@@ -64,6 +65,25 @@ fn no_payload_has_padding_and_every_code_is_distinct() {
                 .skip(index + 1)
                 .all(|other| other.code() != one.code())
         );
+    }
+}
+
+/// `SUCCEEDED` and `NT_SUCCESS` of the SDK: the sign decides.
+#[test]
+fn a_status_below_zero_is_an_error() {
+    for (status, is_error) in [
+        (SecurityStatus::SEC_E_OK, false),
+        (SecurityStatus::SEC_I_CONTINUE_NEEDED, false),
+        (SecurityStatus::SEC_E_INVALID_TOKEN, true),
+    ] {
+        assert_eq!(status.is_error(), is_error, "{status:?}");
+    }
+    for (status, is_success) in [
+        (NtStatus::STATUS_SUCCESS, true),
+        (NtStatus(0x103), true),
+        (NtStatus::STATUS_CANCELLED, false),
+    ] {
+        assert_eq!(status.is_success(), is_success, "{status:?}");
     }
 }
 

@@ -223,6 +223,19 @@ fn acquire_checks_each_field() {
         };
         assert_eq!(acquire.protocols, chosen);
     }
+    let exceptions = credential::IGNORE_NO_REVOCATION | credential::IGNORE_REVOCATION_OFFLINE;
+    for (role, flags) in [
+        (role::SERVER, credential::REVOCATION_END),
+        (role::SERVER, credential::REVOCATION_CHAIN | exceptions),
+        (role::CLIENT, credential::REVOCATION_CHAIN_EXCEPT_ROOT),
+        (role::CLIENT, credential::MANUAL_CHECK),
+    ] {
+        let bytes = acquire_bytes(|request, _| (request.role, request.flags) = (role, flags));
+        let Ok(Request::Acquire(acquire)) = decode(Ioctl::AcquireCredential, &bytes) else {
+            panic!("flags {flags:#x} were refused");
+        };
+        assert_eq!(acquire.flags, flags);
+    }
 
     let wrong: [(&str, Change); 14] = [
         ("role", |request, _| request.role = 0),
@@ -293,11 +306,19 @@ fn a_credential_has_several_certificates_or_for_a_client_none() {
         .map(|it| it.thumbprint[0])
         .collect();
     assert_eq!((thumbprints, acquire.principal), (vec![1, 2], &b"name"[..]));
+    assert_eq!(acquire.certificates.len(), 2);
     bytes.push(0);
     assert_eq!(
         decode(Ioctl::AcquireCredential, &bytes),
         Err(DecodeError::InputTooLarge)
     );
+
+    let mut most = acquire_bytes(|request, _| {
+        request.certificate_count = u32::try_from(limits::MAX_CERTIFICATES).unwrap();
+    });
+    let one = most[size_of::<AcquireRequest>()..].to_vec();
+    most.extend(one.repeat(limits::MAX_CERTIFICATES - 1));
+    assert!(decode(Ioctl::AcquireCredential, &most).is_ok());
 
     for (side, role) in [(role::SERVER, None), (role::CLIENT, Some(Role::Client))] {
         let mut bytes = acquire_bytes(|request, _| {
