@@ -2,8 +2,8 @@
 //! they go.
 
 use crate::{
-    kmdf::lookaside::{Block, Lookaside},
     memory::{try_zeroed, wipe},
+    nt::lookaside::{Block, Lookaside},
 };
 use alloc::boxed::Box;
 

@@ -1,7 +1,7 @@
 //! A leg's input: as it came, and the copy that Schannel works on.
 
 use crate::{
-    buffer::Buffer, handle::Handle, kmdf::lookaside::Lookaside, quota::Charge, shared::Shared,
+    buffer::Buffer, handle::Handle, nt::lookaside::Lookaside, quota::Charge, shared::Shared,
 };
 use core::ops::Range;
 use tlsgate_protocol::NtStatus;

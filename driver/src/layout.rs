@@ -7,10 +7,11 @@
 
 use core::mem::offset_of;
 use wdk_sys::{
-    KEVENT, KSEMAPHORE, LARGE_INTEGER, OBJECT_ATTRIBUTES, SECURITY_CLIENT_CONTEXT,
-    SECURITY_QUALITY_OF_SERVICE, SECURITY_SUBJECT_CONTEXT, UNICODE_STRING, WDF_DRIVER_CONFIG,
-    WDF_FILEOBJECT_CONFIG, WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES,
-    WDF_OBJECT_CONTEXT_TYPE_INFO, WDF_REQUEST_PARAMETERS,
+    GENERAL_LOOKASIDE_POOL, KEVENT, KSEMAPHORE, LARGE_INTEGER, LOOKASIDE_LIST_EX,
+    OBJECT_ATTRIBUTES, SECURITY_CLIENT_CONTEXT, SECURITY_QUALITY_OF_SERVICE,
+    SECURITY_SUBJECT_CONTEXT, UNICODE_STRING, WDF_DRIVER_CONFIG, WDF_FILEOBJECT_CONFIG,
+    WDF_IO_QUEUE_CONFIG, WDF_OBJECT_ATTRIBUTES, WDF_OBJECT_CONTEXT_TYPE_INFO,
+    WDF_REQUEST_PARAMETERS,
 };
 
 /// One structure: its size, and the offsets of the fields in use.
@@ -69,3 +70,18 @@ layout!(
     EffectiveOnly = 9,
 );
 layout!(SECURITY_CLIENT_CONTEXT: 72, ClientToken = 16);
+layout!(LOOKASIDE_LIST_EX: 96, L = 0);
+layout!(
+    GENERAL_LOOKASIDE_POOL: 96,
+    __bindgen_anon_1 = 0,
+    Depth = 16,
+    TotalAllocates = 20,
+    __bindgen_anon_2 = 24,
+    TotalFrees = 28,
+    __bindgen_anon_3 = 32,
+    Type = 36,
+    Tag = 40,
+    Size = 44,
+    __bindgen_anon_4 = 48,
+    __bindgen_anon_5 = 56,
+);

@@ -1,7 +1,7 @@
 //! The look-aside lists: what a leg, a session or a pended request is made of.
 
 use crate::{
-    kmdf::lookaside::Lookaside, leg::HandshakeLeg, operation::Operation, pending::Pending,
+    leg::HandshakeLeg, nt::lookaside::Lookaside, operation::Operation, pending::Pending,
     session::Session, shared::SharedStock, sspi::CallBlocks, stock::Stock,
 };
 use tlsgate_protocol::NtStatus;

@@ -1,8 +1,8 @@
 //! Values with several owners, like `Arc`, but fallible; in memory of a look-aside list, or in the pool.
 
 use crate::{
-    kmdf::lookaside::{Lookaside, Memory},
     memory::try_box,
+    nt::lookaside::{Lookaside, Memory},
 };
 use alloc::boxed::Box;
 use core::{

@@ -1,7 +1,7 @@
 //! Values in memory of a look-aside list, each with one owner: like a box, but what comes and goes with every
 //! leg does not go through the pool.
 
-use crate::kmdf::lookaside::{Lookaside, Memory};
+use crate::nt::lookaside::{Lookaside, Memory};
 use core::{
     marker::PhantomData,
     mem::{ManuallyDrop, offset_of},

@@ -2,7 +2,6 @@
 
 pub mod call;
 pub mod control_device;
-pub mod lookaside;
 pub mod object;
 pub mod registry;
 pub mod request;

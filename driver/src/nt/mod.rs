@@ -1,8 +1,9 @@
-//! What the driver uses of ntoskrnl: threads, events, tokens, tracing, the IRQL.
+//! What the driver uses of ntoskrnl: threads, events, tokens, look-aside lists, tracing, the IRQL.
 
 pub mod etw;
 pub mod event;
 pub mod image;
+pub mod lookaside;
 pub mod thread;
 pub mod token;
 

@@ -2,7 +2,7 @@
 //! server that a client connects to.
 
 use super::schannel::ALPN_EXTENSION;
-use crate::{buffer::Buffer, kmdf::lookaside::Lookaside};
+use crate::{buffer::Buffer, nt::lookaside::Lookaside};
 use core::ptr;
 use wdk_sys::UNICODE_STRING;
 

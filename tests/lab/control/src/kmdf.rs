@@ -312,9 +312,9 @@ pub struct Report {
     pub files: usize,
     /// Of these: requests.
     pub requests: usize,
-    /// Of these: memory objects.
+    /// Of these: memory objects; and entries of the kernel's look-aside lists, which are no objects.
     pub memory: usize,
-    /// Bytes that the driver has asked for in them; what the framework adds is not counted.
+    /// Bytes that the driver has asked for in them; what the framework or the pool adds is not counted.
     pub memory_bytes: usize,
     /// Of these: spin locks.
     pub spin_locks: usize,

@@ -4,7 +4,7 @@ use crate::{
     bind, blocks, clock, dispatch, etw, file,
     handle::Kind,
     irql::{DISPATCH, PASSIVE},
-    memory, object, pool, reference, request, site, stack,
+    kernel_lookaside, memory, object, pool, reference, request, site, stack,
     stop::lab_failed,
     thread, token, unload, worker,
 };
@@ -119,6 +119,7 @@ fn report() -> Report {
     let objects = object::census();
     let count = |wanted| objects.iter().filter(|(kind, _)| *kind == wanted).count();
     let pool = pool::usage();
+    let (kept, kept_bytes) = kernel_lookaside::kept();
     Report {
         service: bind::service(),
         state: unload::state(),
@@ -129,8 +130,8 @@ fn report() -> Report {
         allocations_refused: pool.refused,
         files: count(Kind::File),
         requests: count(Kind::Request),
-        memory: count(Kind::Memory),
-        memory_bytes: memory::bytes(),
+        memory: count(Kind::Memory) + pool.entries.saturating_sub(kept),
+        memory_bytes: memory::bytes() + pool.entry_bytes.saturating_sub(kept_bytes),
         spin_locks: count(Kind::SpinLock),
         timers: count(Kind::Timer),
         work_items: count(Kind::WorkItem),

@@ -6,6 +6,7 @@ use crate::{
     call, clock, etw,
     ffi::{In, Out},
     irql::{self, ANY, APC, DISPATCH, PASSIVE},
+    kernel_lookaside,
     layout::NtStatus,
     pool, reference, stack, thread, token, wait,
 };
@@ -13,6 +14,8 @@ use crate::{
 /// Imports that Wine serves well enough, that may be called at any IRQL, and whose stack is hardly any.
 const HARMLESS: &[&str] = &[
     "DbgPrint",
+    "ExQueryDepthSList",
+    "ExpInterlockedPopEntrySList",
     "PsGetCurrentThreadId",
     "PsThreadType",
     "memcmp",
@@ -59,8 +62,16 @@ pub fn replacement(name: &str) -> Option<usize> {
                 count: u32, data: usize,
             ) -> NtStatus;
         ExAllocatePool2 <= DISPATCH => pool::allocate, (flags: u64, size: usize, tag: u32) -> usize;
+        ExDeleteLookasideListEx <= DISPATCH => kernel_lookaside::delete, (list: usize);
         ExFreePool <= DISPATCH => pool::free, (block: usize);
         ExFreePoolWithTag <= DISPATCH => pool::free_with_tag, (block: usize, tag: u32);
+        ExInitializeLookasideListEx <= DISPATCH
+            => kernel_lookaside::initialize, (
+                list: usize, allocate: usize, free: usize, kind: i32, flags: u32, size: usize,
+                tag: u32, depth: u16,
+            ) -> NtStatus;
+        ExpInterlockedPushEntrySList <= ANY
+            => kernel_lookaside::push, (head: usize, entry: usize) -> usize;
         KeClearEvent <= DISPATCH => wait::clear_event, (event: usize);
         KeDelayExecutionThread <= APC
             => wait::delay, (mode: i8, alertable: u8, interval: In<i64>) -> NtStatus;

@@ -94,6 +94,8 @@ mod irql;
 #[cfg(windows)]
 mod kernel;
 #[cfg(windows)]
+mod kernel_lookaside;
+#[cfg(windows)]
 mod layout;
 #[cfg(windows)]
 #[cfg_attr(

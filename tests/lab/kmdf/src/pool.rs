@@ -29,6 +29,16 @@ struct Allocation {
     block: Block,
     tag: u32,
     paged: bool,
+    source: Source,
+}
+
+/// How the driver has a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// It has asked the pool for it.
+    Pool,
+    /// As an entry of the look-aside list with this address.
+    List(usize),
 }
 
 /// The figures of a report.
@@ -44,6 +54,12 @@ pub struct Usage {
     pub allocations: u64,
     /// Those that were made to fail.
     pub refused: u64,
+    /// Of none of the above: entries of look-aside lists, those that lie on their lists included.
+    pub entries: usize,
+    /// Bytes in them.
+    pub entry_bytes: usize,
+    /// How often a list had none, and one was allocated.
+    pub entry_allocations: u64,
 }
 
 #[derive(Default)]
@@ -110,14 +126,35 @@ pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
     } else {
         Block::fresh(Use::Pool, size)
     };
-    let address = block.address();
     let mut pool = lock(&POOL);
-    pool.live.insert(address, Allocation { block, tag, paged });
     pool.usage.blocks += 1;
     pool.usage.bytes += size;
     pool.usage.peak = pool.usage.peak.max(pool.usage.bytes);
     pool.usage.allocations += 1;
-    address
+    pool.give(Allocation {
+        block,
+        tag,
+        paged,
+        source: Source::Pool,
+    })
+}
+
+/// A new entry of a look-aside list, not initialised; 0 when there is no memory.
+pub fn allocate_entry(size: usize, tag: u32, list: usize) -> usize {
+    if !may_allocate() {
+        return 0;
+    }
+    let block = Block::fresh(Use::Memory, size);
+    let mut pool = lock(&POOL);
+    pool.usage.entries += 1;
+    pool.usage.entry_bytes += size;
+    pool.usage.entry_allocations += 1;
+    pool.give(Allocation {
+        block,
+        tag,
+        paged: false,
+        source: Source::List(list),
+    })
 }
 
 /// STOPs unless a tag is one to four characters from space to tilde, or 0.
@@ -141,15 +178,20 @@ fn highest(paged: bool) -> u8 {
 
 /// `ExFreePool`
 pub fn free(address: usize) {
-    release(address, None);
+    release(address, None, Source::Pool);
 }
 
 /// `ExFreePoolWithTag`; tag 0 matches every block.
 pub fn free_with_tag(address: usize, tag: u32) {
-    release(address, (tag != 0).then_some(tag));
+    release(address, (tag != 0).then_some(tag), Source::Pool);
 }
 
-fn release(address: usize, tag: Option<u32>) {
+/// An entry goes back from its look-aside list to the pool.
+pub fn free_entry(address: usize, list: usize) {
+    release(address, None, Source::List(list));
+}
+
+fn release(address: usize, tag: Option<u32>, source: Source) {
     let mut pool = lock(&POOL);
     let Some(allocation) = pool.live.remove(&address) else {
         if pool.freed.iter().any(|block| block.address() == address) {
@@ -157,6 +199,13 @@ fn release(address: usize, tag: Option<u32>) {
         }
         stop!("pool-bad-free", "{address:#x} is no block of the driver's");
     };
+    if allocation.source != source {
+        stop!(
+            "lookaside-wrong-list",
+            "a block of {:?} is given back to {source:?}",
+            allocation.source
+        );
+    }
     if tag.is_some_and(|tag| tag != allocation.tag) {
         stop!(
             "pool-wrong-tag",
@@ -165,8 +214,17 @@ fn release(address: usize, tag: Option<u32>) {
         );
     }
     irql::at_most("ExFreePool", highest(allocation.paged));
-    pool.usage.blocks -= 1;
-    pool.usage.bytes -= allocation.block.size();
+    let size = allocation.block.size();
+    match source {
+        Source::Pool => {
+            pool.usage.blocks -= 1;
+            pool.usage.bytes -= size;
+        }
+        Source::List(_) => {
+            pool.usage.entries -= 1;
+            pool.usage.entry_bytes -= size;
+        }
+    }
     pool.retire(allocation.block);
 }
 
@@ -184,6 +242,13 @@ pub fn retire(block: Block) {
 }
 
 impl Pool {
+    /// The driver has it from here on.
+    fn give(&mut self, allocation: Allocation) -> usize {
+        let address = allocation.block.address();
+        self.live.insert(address, allocation);
+        address
+    }
+
     fn turn_comes(&mut self) -> bool {
         match self.fail_after {
             Some(0) => {

@@ -7,7 +7,7 @@ use crate::{
     etw, file, former,
     handle::Kind,
     irql::PASSIVE,
-    memory,
+    kernel_lookaside, memory,
     object::{self, Ref, lock},
     pool, reference, registry, request, sspi,
     stop::stop,
@@ -229,6 +229,7 @@ fn after_deletion() {
     buffer::check_all();
     etw::check_at_unload();
     sspi::check_at_unload();
+    kernel_lookaside::check_at_unload();
     pool::check_at_unload();
     token::check_at_unload();
     reference::check_at_unload();

@@ -4,8 +4,8 @@ use crate::{
     events,
     faults::Fault,
     kmdf::{attributes, complete, complete_with, poke, size, wdf},
-    later, locks, objects, pool, registry, requests, sspi, stack, threads, time, tokens, unload,
-    version,
+    later, lists, locks, objects, pool, registry, requests, sspi, stack, threads, time, tokens,
+    unload, version,
 };
 use core::{ptr, slice};
 use wdk_sys::{
@@ -306,6 +306,7 @@ extern "C" fn device_control(
             objects::commit(fault, request);
             locks::commit(fault, request);
             pool::commit(fault);
+            lists::commit(fault);
             threads::commit(fault);
             tokens::commit(fault);
             sspi::commit(fault);

@@ -172,6 +172,32 @@ faults! {
     LookasideTouchedAfterDelete = "pool-touched-after-free", AtUnload;
     /// Gives a look-aside list a tag that cannot be printed.
     LookasideTagUnprintable = "pool-tag", AtOnce;
+    /// Keeps a look-aside list of the kernel's beyond unload.
+    KernelListLeak = "lookaside-leak", AtUnload;
+    /// Keeps an entry of a look-aside list of the kernel's that it deletes.
+    KernelListEntryLeak = "pool-leak", AtUnload;
+    /// Initialises a look-aside list with a depth.
+    KernelListWithDepth = "lookaside-bad-request", AtOnce;
+    /// Initialises a look-aside list that is one.
+    KernelListTwice = "lookaside-bad-request", AtOnce;
+    /// Deletes a look-aside list twice.
+    KernelListDeletedTwice = "lookaside-bad-request", AtOnce;
+    /// Takes an entry from a look-aside list that is deleted.
+    KernelListUsedAfterDelete = "lookaside-use-after-delete", AtOnce;
+    /// Gives an entry back to a look-aside list that is deleted.
+    KernelListGivenAfterDelete = "lookaside-use-after-delete", AtOnce;
+    /// Gives an entry to another look-aside list than its own.
+    KernelListOfAnother = "lookaside-wrong-list", AtOnce;
+    /// Frees an entry of a look-aside list as if it were the pool's.
+    KernelListEntryFreed = "lookaside-wrong-list", AtOnce;
+    /// Puts an entry on a look-aside list that keeps none.
+    KernelListOverfull = "lookaside-overfull", AtOnce;
+    /// Gives an entry back twice.
+    KernelListEntryTwice = "pool-double-free", AtOnce;
+    /// Writes past an entry.
+    KernelListOverrun = "pool-overrun", AtOnce;
+    /// Writes to an entry that it has given back.
+    KernelListTouchedAfterFree = "pool-touched-after-free", AtUnload;
     /// Writes past an object's context.
     ContextOverrun = "context-overrun", AtOnce;
     /// Passes attributes that nobody has initialised.

@@ -11,6 +11,7 @@ mod events;
 pub mod faults;
 mod kmdf;
 mod later;
+mod lists;
 mod locks;
 mod objects;
 mod pool;

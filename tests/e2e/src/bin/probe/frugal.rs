@@ -1,7 +1,7 @@
 //! What legs and sessions cost in memory: of the pool in steady state nothing, and little altogether.
 //!
 //! Counted is what the driver asks for: of the pool, and of look-aside lists. A look-aside list that has
-//! nothing left asks the pool for the driver, and the framework adds to each memory object; neither is
+//! nothing left asks the pool for the driver, and the pool adds a header to each block; neither is
 //! counted here.
 
 use crate::{

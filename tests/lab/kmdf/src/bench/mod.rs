@@ -13,7 +13,7 @@ use crate::{
     file::{self, File},
     handle::Handle,
     irql::PASSIVE,
-    ledger, memory as blocks,
+    kernel_lookaside, ledger, memory as blocks,
     object::{self, Ref},
     pool,
     request::{self, Asked},
@@ -149,12 +149,13 @@ impl Gate for Here {
     fn usage(&self) -> Usage {
         let pool = pool::usage();
         let (blocks, bytes) = blocks::given();
+        let (kept, kept_bytes) = kernel_lookaside::kept();
         let time = ledger::total();
         let (hops, hop_count) = semaphore::hops();
         Usage {
-            pool_bytes: pool.bytes + bytes,
-            pool_blocks: pool.blocks + blocks,
-            pool_allocations: pool.allocations,
+            pool_bytes: pool.bytes + bytes + pool.entry_bytes.saturating_sub(kept_bytes),
+            pool_blocks: pool.blocks + blocks + pool.entries.saturating_sub(kept),
+            pool_allocations: pool.allocations + pool.entry_allocations,
             async_contexts_created: engine::async_contexts_created(),
             driver: time.driver + time.imported,
             imported: time.imported,
