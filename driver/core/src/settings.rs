@@ -111,13 +111,13 @@ settings! {
     handshake_ms "HandshakeTimeoutMs" = 30_000 in 100..=3_600_000,
         "Time a handshake, or acquiring a credential, may take if its caller does not say, in milliseconds.";
     handshake_most_ms "HandshakeTimeoutMostMs" = 300_000 in 100..=3_600_000,
-        "The longest such time a caller may ask for, and the time a closing request waits, in milliseconds.";
+        "The longest such time; who asks for more gets this. The time a closing request waits, too, in milliseconds.";
     slow_ms "SlowLegMs" = 5_000 in 1..=3_600_000,
         "From then on a leg inside ksecdd is reported as slow, in milliseconds.";
     lost_callback_ms "LostCallbackMs" = 2_000 in 100..=3_600_000,
         "How long a call with a final status may go without its callback, in milliseconds.";
     quarantine_ms "QuarantineMs" = 60_000 in 1_000..=3_600_000,
-        "How long an async context that may yet call back is kept at least, in milliseconds.";
+        "How long an async context that may yet call back is kept at least while the driver is loaded, in milliseconds.";
     quarantined "Quarantined" = 1_024 in 1..=65_536,
         "Async contexts kept so; beyond that no session and no credential begins.";
     quarantined_per_handle "QuarantinedPerHandle" = 256 in 1..=65_536,
