@@ -89,8 +89,8 @@ pub fn plain_attributes() -> WDF_OBJECT_ATTRIBUTES {
     }
 }
 
-/// Deletes an object that the driver owns. IRQL: up to DISPATCH_LEVEL for the kinds in use (spin
-/// locks, look-aside memory).
+/// Deletes an object that the driver owns. IRQL: up to DISPATCH_LEVEL for the kind in use (spin
+/// locks).
 ///
 /// # Safety
 ///

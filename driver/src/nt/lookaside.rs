@@ -14,14 +14,13 @@ use super::check;
 use crate::memory::try_box;
 use alloc::boxed::Box;
 use core::{
-    cell::UnsafeCell,
     ptr::NonNull,
     sync::atomic::{AtomicU16, AtomicU32, Ordering::Relaxed},
 };
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
     _POOL_TYPE::NonPagedPoolNx,
-    LOOKASIDE_LIST_EX, PSLIST_HEADER,
+    LOOKASIDE_LIST_EX, PSLIST_HEADER, SLIST_ENTRY,
     ntddk::{
         ExDeleteLookasideListEx, ExInitializeLookasideListEx, ExQueryDepthSList,
         ExpInterlockedPopEntrySList, ExpInterlockedPushEntrySList,
@@ -33,8 +32,8 @@ const TAG: u32 = u32::from_le_bytes(*b"TlsG");
 
 /// A list of memory of one size.
 pub struct Lookaside {
-    /// Initialised. In the pool, where it stays: the kernel and each [`Memory`] have its address.
-    list: Box<UnsafeCell<LOOKASIDE_LIST_EX>>,
+    /// In the pool, where it stays until the drop.
+    list: List,
     size: usize,
 }
 
@@ -48,15 +47,20 @@ impl Lookaside {
     ///
     /// # Errors
     ///
-    /// The pool is empty, or what `ExInitializeLookasideListEx` says.
+    /// The size is less than that of a free entry's link; the pool is empty; or what
+    /// `ExInitializeLookasideListEx` says.
     pub fn new(size: usize) -> Result<Self, NtStatus> {
-        let list = try_box(UnsafeCell::new(LOOKASIDE_LIST_EX::default()))
+        if size < size_of::<SLIST_ENTRY>() {
+            return Err(NtStatus::STATUS_INVALID_PARAMETER);
+        }
+        let list = try_box(LOOKASIDE_LIST_EX::default())
             .map_err(|_| NtStatus::STATUS_INSUFFICIENT_RESOURCES)?;
+        let list = NonNull::from(Box::leak(list));
         // No functions: the system's own ask the pool. No flags: where there is no memory they give null.
         // SAFETY: nonpaged memory of the structure's size and alignment (`try_box`), which nothing uses yet.
-        check(unsafe {
+        let made = check(unsafe {
             ExInitializeLookasideListEx(
-                list.get(),
+                list.as_ptr(),
                 None,
                 None,
                 NonPagedPoolNx,
@@ -65,8 +69,16 @@ impl Lookaside {
                 TAG,
                 0,
             )
-        })?;
-        Ok(Self { list, size })
+        });
+        if let Err(status) = made {
+            // SAFETY: from `try_box`, and no list.
+            drop(unsafe { Box::from_raw(list.as_ptr()) });
+            return Err(status);
+        }
+        Ok(Self {
+            list: List(list),
+            size,
+        })
     }
 
     /// Bytes of a piece.
@@ -77,8 +89,8 @@ impl Lookaside {
     /// Takes memory of [`Self::size`] bytes, aligned to 16, which are not initialised. IRQL: up to
     /// DISPATCH_LEVEL, as the pool is nonpaged. `None` when there is no memory.
     pub fn take(&self) -> Option<(Memory, NonNull<u8>)> {
-        let list = List(NonNull::new(self.list.get())?);
-        let start = list.take()?;
+        let start = self.list.take()?;
+        let list = self.list;
         Some((Memory { list, start }, start))
     }
 
@@ -117,7 +129,9 @@ impl Drop for Lookaside {
         // SAFETY: initialised by `new`, and nothing uses the list any more: the driver's operations, sessions and
         // requests are gone before the gate that owns it. What was leaked on purpose, where there was no memory to
         // do better, never comes back to it.
-        unsafe { ExDeleteLookasideListEx(self.list.get()) };
+        unsafe { ExDeleteLookasideListEx(self.list.0.as_ptr()) };
+        // SAFETY: from `try_box`, and a list no more.
+        drop(unsafe { Box::from_raw(self.list.0.as_ptr()) });
     }
 }
 

@@ -145,6 +145,9 @@ pub struct Switches {
     /// `WdfDriverOpenParametersRegistryKey` makes the key when there is none: the framework's published source
     /// does (`fxdriverapikm.cpp`), its reference page does not say so.
     pub makes_parameters_key: bool,
+    /// How many entries each look-aside list of the kernel's keeps: "the system" decides, and changes it at any
+    /// time (`ExFreeToLookasideListEx`'s page).
+    pub lookaside_depth: u16,
     /// Who listens to the driver's ETW provider, if anybody does.
     pub trace: Option<Trace>,
     /// How many bytes of what the driver gives back are remembered, for [`Question::Search`].
@@ -166,6 +169,7 @@ impl Default for Switches {
             fail_one_in: None,
             record_sites: false,
             makes_parameters_key: true,
+            lookaside_depth: 0,
             trace: None,
             remember_freed: 0,
         }
@@ -183,11 +187,13 @@ impl Switches {
                 callback_irql: CallbackIrql::Passive,
                 presentation: Presentation::Inline,
                 makes_parameters_key: false,
+                lookaside_depth: 4,
                 ..Self::default()
             },
             "round-2" => Self {
                 workers: 1,
                 callback_irql: CallbackIrql::Alternating,
+                lookaside_depth: 256,
                 ..Self::default()
             },
             _ => Self::default(),
@@ -304,6 +310,8 @@ pub struct Report {
     pub pool_bytes_peak: usize,
     /// Pool allocations so far.
     pub pool_allocations: u64,
+    /// How often a look-aside list of the kernel's had no entry, and one was allocated for it.
+    pub entry_allocations: u64,
     /// Pool allocations that were made to fail so far, those for framework objects included.
     pub allocations_refused: u64,
     /// Framework objects of all kinds.

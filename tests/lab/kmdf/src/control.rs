@@ -109,6 +109,7 @@ fn set(wanted: &Switches) {
     pool::fail_after(wanted.fail_allocation_after);
     pool::fail_one_in(wanted.fail_one_in);
     site::record(wanted.record_sites);
+    kernel_lookaside::set_depth(wanted.lookaside_depth);
     if wanted.remember_freed != switches().remember_freed {
         blocks::remember_up_to(wanted.remember_freed);
     }
@@ -127,6 +128,7 @@ fn report() -> Report {
         pool_bytes: pool.bytes,
         pool_bytes_peak: pool.peak,
         pool_allocations: pool.allocations,
+        entry_allocations: pool.entry_allocations,
         allocations_refused: pool.refused,
         files: count(Kind::File),
         requests: count(Kind::Request),

@@ -137,10 +137,15 @@ impl Block {
             return Self::unfilled(size);
         }
         let mut block = Self::zeroed(kind, size);
-        for (byte, fresh) in block.bytes_mut().iter_mut().zip(FRESH.iter().cycle()) {
+        block.make_fresh();
+        block
+    }
+
+    /// Nobody has initialised it.
+    pub fn make_fresh(&mut self) {
+        for (byte, fresh) in self.bytes_mut().iter_mut().zip(FRESH.iter().cycle()) {
             *byte = *fresh;
         }
-        block
     }
 
     /// Where the usable bytes start.

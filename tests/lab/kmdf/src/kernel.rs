@@ -15,7 +15,6 @@ use crate::{
 const HARMLESS: &[&str] = &[
     "DbgPrint",
     "ExQueryDepthSList",
-    "ExpInterlockedPopEntrySList",
     "PsGetCurrentThreadId",
     "PsThreadType",
     "memcmp",
@@ -70,6 +69,7 @@ pub fn replacement(name: &str) -> Option<usize> {
                 list: usize, allocate: usize, free: usize, kind: i32, flags: u32, size: usize,
                 tag: u32, depth: u16,
             ) -> NtStatus;
+        ExpInterlockedPopEntrySList <= ANY => kernel_lookaside::pop, (head: usize) -> usize;
         ExpInterlockedPushEntrySList <= ANY
             => kernel_lookaside::push, (head: usize, entry: usize) -> usize;
         KeClearEvent <= DISPATCH => wait::clear_event, (event: usize);

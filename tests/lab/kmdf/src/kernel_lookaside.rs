@@ -1,14 +1,20 @@
 //! `LOOKASIDE_LIST_EX`: the kernel's own look-aside lists.
 //!
 //! What takes from such a list and gives back to it is compiled into the driver, as `wdm.h` has it inline: it looks
-//! for an entry on the list itself, and calls the list's functions only when there is none, or too many. Where the
-//! checks are on a list keeps nothing, so that each entry comes from the pool with fences around it, and is watched
-//! when it has gone back.
+//! for an entry on the list itself, and calls the list's functions only when there is none, or too many. How many
+//! entries a list keeps is the system's choice, and a switch here ([`set_depth`]): usually none, so that each comes
+//! from the pool with fences around it, and is watched when it has gone back. What is kept is filled with a pattern.
 
 use crate::{
     call, checks, ffi::Out, irql::DISPATCH, layout::NtStatus, object::lock, pool, stack, stop::stop,
 };
-use std::{collections::BTreeSet, sync::Mutex};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
+};
 use windows_sys::Win32::Foundation::STATUS_SUCCESS;
 
 #[link(name = "ntoskrnl.exe", kind = "raw-dylib", modifiers = "+verbatim")]
@@ -18,8 +24,14 @@ unsafe extern "system" {
     fn ExQueryDepthSList(head: usize) -> u16;
 }
 
-/// `EX_MAXIMUM_LOOKASIDE_DEPTH_BASE` of `wdm.h`: what a list keeps at most where it keeps anything.
-const DEPTH: u16 = 256;
+/// `EX_MAXIMUM_LOOKASIDE_DEPTH_BASE` of `wdm.h`: what a list keeps at most, and where it is measured.
+const MOST: u16 = 256;
+
+/// What lists keep.
+static DEPTH: AtomicU16 = AtomicU16::new(if checks::COSTLY { 0 } else { MOST });
+
+/// So many more may be put on a list that keeps any: between a look at its depth and that others do the same.
+const AT_ONCE: u16 = 64;
 
 /// `NonPagedPoolNx`
 const NON_PAGED_NX: i32 = 512;
@@ -73,6 +85,9 @@ pub fn initialize(
     if !list.is_multiple_of(16) {
         bad("that is not aligned to 16 bytes");
     }
+    if pool::is_paged(list) {
+        bad("in paged pool");
+    }
     if allocate != 0 || free != 0 || kind != NON_PAGED_NX || flags != 0 {
         stop!(
             "unimplemented",
@@ -89,13 +104,14 @@ pub fn initialize(
         stop!("pool-tag", "ExInitializeLookasideListEx without a tag");
     }
     pool::check_tag("ExInitializeLookasideListEx", tag);
-    if !lock(&LISTS).insert(list) {
+    let mut lists = lock(&LISTS);
+    if lists.contains(&list) {
         bad("that is one already");
     }
     Out::at(list).set(List {
         head: [0; 2],
-        depth: if checks::COSTLY { 0 } else { DEPTH },
-        maximum_depth: DEPTH,
+        depth: DEPTH.load(Ordering::Relaxed),
+        maximum_depth: MOST,
         total_allocates: 0,
         allocate_misses: 0,
         total_frees: 0,
@@ -110,7 +126,18 @@ pub fn initialize(
         last_allocate_misses: 0,
         future: [0; 2],
     });
+    lists.insert(list);
     STATUS_SUCCESS
+}
+
+/// Lists keep so many entries from now on, as the system may decide at any time.
+pub fn set_depth(depth: u16) {
+    let depth = depth.min(MOST);
+    if checks::COSTLY && DEPTH.swap(depth, Ordering::Relaxed) != depth {
+        for &list in lock(&LISTS).iter() {
+            Out::<u16>::at(list + std::mem::offset_of!(List, depth)).set(depth);
+        }
+    }
 }
 
 /// `ExDeleteLookasideListEx`: frees what is on the list. What is not must not come back.
@@ -127,30 +154,34 @@ pub fn delete(list: usize) {
         if entry == 0 {
             break;
         }
+        pool::taken_again(entry);
         pool::free_entry(entry, list);
-    }
-    let place = Out::<List>::at(list);
-    if let Some(last) = place.get() {
-        place.set(List {
-            depth: 0,
-            allocate: allocate_of_deleted,
-            free: free_to_deleted,
-            ..last
-        });
     }
 }
 
-/// `ExpInterlockedPushEntrySList`: of any such list, be it a look-aside list's or not.
+/// `ExpInterlockedPopEntrySList`: of any such list, be it a look-aside list's or not.
+pub fn pop(head: usize) -> usize {
+    // SAFETY: as the driver asked.
+    let entry = unsafe { ExpInterlockedPopEntrySList(head) };
+    if checks::COSTLY && entry != 0 && lock(&LISTS).contains(&head) {
+        pool::taken_again(entry);
+    }
+    entry
+}
+
+/// `ExpInterlockedPushEntrySList`, likewise.
 pub fn push(head: usize, entry: usize) -> usize {
     if checks::COSTLY && lock(&LISTS).contains(&head) {
         let most = Out::<List>::at(head).get().map_or(0, |list| list.depth);
+        let bound = if most == 0 { 0 } else { most + AT_ONCE };
         // SAFETY: a list that is initialised.
-        if unsafe { ExQueryDepthSList(head) } >= most {
+        if unsafe { ExQueryDepthSList(head) } >= bound {
             stop!(
                 "lookaside-overfull",
                 "{head:#x} keeps {most} entries at most"
             );
         }
+        pool::kept(entry, head);
     }
     // SAFETY: as the driver asked.
     unsafe { ExpInterlockedPushEntrySList(head, entry) }
@@ -177,9 +208,16 @@ pub fn check_at_unload() {
     }
 }
 
-extern "system" fn allocate_entry(_kind: i32, size: usize, tag: u32, list: usize) -> usize {
+extern "system" fn allocate_entry(kind: i32, size: usize, tag: u32, list: usize) -> usize {
     stack::look();
     call::from_driver("ExAllocateFromLookasideListEx", DISPATCH, move || {
+        let of_list = of(list);
+        if (kind, size, tag) != (of_list.kind, of_list.size as usize, of_list.tag) {
+            stop!(
+                "lookaside-bad-request",
+                "an entry of another kind, size or tag than the list's"
+            );
+        }
         pool::allocate_entry(size, tag, list)
     })
 }
@@ -187,20 +225,18 @@ extern "system" fn allocate_entry(_kind: i32, size: usize, tag: u32, list: usize
 extern "system" fn free_entry(entry: usize, list: usize) {
     stack::look();
     call::from_driver("ExFreeToLookasideListEx", DISPATCH, move || {
+        _ = of(list);
         pool::free_entry(entry, list);
     });
 }
 
-extern "system" fn allocate_of_deleted(_kind: i32, _size: usize, _tag: u32, list: usize) -> usize {
-    stop!(
-        "lookaside-use-after-delete",
-        "an entry is taken from {list:#x}"
-    )
-}
-
-extern "system" fn free_to_deleted(_entry: usize, list: usize) {
-    stop!(
-        "lookaside-use-after-delete",
-        "an entry is given back to {list:#x}"
-    )
+/// What there is at a list's address, which must be one still.
+fn of(list: usize) -> List {
+    let found = lock(&LISTS).contains(&list).then(|| Out::at(list).get());
+    found.flatten().unwrap_or_else(|| {
+        stop!(
+            "lookaside-use-after-delete",
+            "{list:#x} is no list any more"
+        )
+    })
 }

@@ -21,6 +21,9 @@ const NON_PAGED: u64 = 0x40;
 /// `POOL_FLAG_PAGED`
 const PAGED: u64 = 0x100;
 
+/// Bytes of what links the entries that a look-aside list keeps.
+const LINK: usize = 8;
+
 /// Freed blocks that are watched, and bytes in them.
 const WATCHED: usize = 256;
 const WATCHED_BYTES: usize = 4 << 20;
@@ -30,6 +33,8 @@ struct Allocation {
     tag: u32,
     paged: bool,
     source: Source,
+    /// It lies on its look-aside list: nobody's.
+    kept: bool,
 }
 
 /// How the driver has a block.
@@ -136,6 +141,7 @@ pub fn allocate(flags: u64, size: usize, tag: u32) -> usize {
         tag,
         paged,
         source: Source::Pool,
+        kept: false,
     })
 }
 
@@ -154,6 +160,7 @@ pub fn allocate_entry(size: usize, tag: u32, list: usize) -> usize {
         tag,
         paged: false,
         source: Source::List(list),
+        kept: false,
     })
 }
 
@@ -186,6 +193,38 @@ pub fn free_with_tag(address: usize, tag: u32) {
     release(address, (tag != 0).then_some(tag), Source::Pool);
 }
 
+/// An entry goes back to its look-aside list, which keeps it: but for the list's link nobody writes to it.
+pub fn kept(address: usize, list: usize) {
+    let mut pool = lock(&POOL);
+    let Some(entry) = pool.live.get_mut(&address) else {
+        stop!("lookaside-wrong-list", "what is no entry is put on a list");
+    };
+    if entry.source != Source::List(list) {
+        stop!("lookaside-wrong-list", "an entry of {:?}", entry.source);
+    }
+    if std::mem::replace(&mut entry.kept, true) {
+        stop!("pool-double-free", "an entry is put on its list twice");
+    }
+    blocks::bury(Use::Memory, entry.block.bytes());
+    entry.block.bytes_mut().fill(FREED);
+}
+
+/// An entry is taken from its look-aside list, which has kept it.
+pub fn taken_again(address: usize) {
+    let mut pool = lock(&POOL);
+    let Some(entry) = pool.live.get_mut(&address) else {
+        stop!("pool-double-free", "a list has an entry that was freed");
+    };
+    if checks::COSTLY {
+        let behind = entry.block.bytes().get(LINK..).unwrap_or_default();
+        if !entry.kept || first_change(behind, FREED).is_some() || entry.block.overrun().is_some() {
+            stop!("pool-touched-after-free", "an entry that its list has kept");
+        }
+        entry.block.make_fresh();
+    }
+    entry.kept = false;
+}
+
 /// An entry goes back from its look-aside list to the pool.
 pub fn free_entry(address: usize, list: usize) {
     release(address, None, Source::List(list));
@@ -199,6 +238,9 @@ fn release(address: usize, tag: Option<u32>, source: Source) {
         }
         stop!("pool-bad-free", "{address:#x} is no block of the driver's");
     };
+    if allocation.kept {
+        stop!("pool-double-free", "an entry that lies on its list");
+    }
     if allocation.source != source {
         stop!(
             "lookaside-wrong-list",

@@ -176,6 +176,16 @@ faults! {
     KernelListLeak = "lookaside-leak", AtUnload;
     /// Keeps an entry of a look-aside list of the kernel's that it deletes.
     KernelListEntryLeak = "pool-leak", AtUnload;
+    /// Initialises a look-aside list that is not aligned.
+    KernelListUnaligned = "lookaside-bad-request", AtOnce;
+    /// Initialises a look-aside list in paged pool.
+    KernelListPaged = "lookaside-bad-request", AtOnce;
+    /// Initialises a look-aside list of entries that no link fits in.
+    KernelListTooSmall = "lookaside-bad-request", AtOnce;
+    /// Asks a look-aside list for an entry of another kind of pool.
+    KernelListOtherKind = "lookaside-bad-request", AtOnce;
+    /// Gives a block of pool to a look-aside list.
+    KernelListBlockOfPool = "lookaside-wrong-list", AtOnce;
     /// Initialises a look-aside list with a depth.
     KernelListWithDepth = "lookaside-bad-request", AtOnce;
     /// Initialises a look-aside list that is one.

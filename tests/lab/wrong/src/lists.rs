@@ -3,8 +3,8 @@
 use crate::{faults::Fault, kmdf::poke, pool};
 use core::cell::UnsafeCell;
 use wdk_sys::{
-    _POOL_TYPE::NonPagedPoolNx,
-    LOOKASIDE_LIST_EX, PVOID, ULONG,
+    _POOL_TYPE::{NonPagedPoolNx, PagedPool},
+    LOOKASIDE_LIST_EX, POOL_TYPE, PVOID, ULONG,
     ntddk::{ExDeleteLookasideListEx, ExInitializeLookasideListEx, ExpInterlockedPushEntrySList},
 };
 
@@ -29,6 +29,17 @@ pub fn commit(fault: Fault) {
             ONE.initialize(0);
             ONE.take();
             ONE.delete();
+        }
+        Fault::KernelListUnaligned => initialize(ONE.0.get().wrapping_byte_add(8), SIZE, 0),
+        Fault::KernelListPaged => initialize(pool::allocate_paged().cast(), SIZE, 0),
+        Fault::KernelListTooSmall => initialize(ONE.0.get(), 4, 0),
+        Fault::KernelListOtherKind => {
+            ONE.initialize(0);
+            ONE.take_of(PagedPool);
+        }
+        Fault::KernelListBlockOfPool => {
+            ONE.initialize(0);
+            ONE.give_back(pool::allocate_bytes(SIZE));
         }
         Fault::KernelListWithDepth => ONE.initialize(4),
         Fault::KernelListTwice => {
@@ -94,19 +105,7 @@ impl Place {
     }
 
     fn initialize(&self, depth: u16) {
-        // SAFETY: none is meant: the lab judges the call.
-        let _status = unsafe {
-            ExInitializeLookasideListEx(
-                self.0.get(),
-                None,
-                None,
-                NonPagedPoolNx,
-                0,
-                SIZE as _,
-                TAG,
-                depth,
-            )
-        };
+        initialize(self.0.get(), SIZE, depth);
     }
 
     fn delete(&self) {
@@ -116,13 +115,17 @@ impl Place {
 
     /// As `ExAllocateFromLookasideListEx` does from a list that keeps nothing, as the lab's do.
     fn take(&self) -> PVOID {
+        self.take_of(NonPagedPoolNx)
+    }
+
+    fn take_of(&self, kind: POOL_TYPE) -> PVOID {
         let list = self.0.get();
         // SAFETY: none is meant: the lab judges the call.
         let allocate = unsafe { &raw const (*list).L.__bindgen_anon_4.AllocateEx };
         // SAFETY: as above.
         unsafe { allocate.read_volatile() }.map_or(core::ptr::null_mut(), |allocate| {
             // SAFETY: as above.
-            unsafe { allocate(NonPagedPoolNx, SIZE as _, TAG, list) }
+            unsafe { allocate(kind, SIZE as _, TAG, list) }
         })
     }
 
@@ -144,4 +147,11 @@ impl Place {
             unsafe { free(entry, list) };
         }
     }
+}
+
+fn initialize(list: *mut LOOKASIDE_LIST_EX, size: usize, depth: u16) {
+    // SAFETY: none is meant: the lab judges the call.
+    let _status = unsafe {
+        ExInitializeLookasideListEx(list, None, None, NonPagedPoolNx, 0, size as _, TAG, depth)
+    };
 }

@@ -1,15 +1,14 @@
 //! What legs and sessions cost in memory: of the pool in steady state nothing, and little altogether.
 //!
-//! Counted is what the driver asks for: of the pool, and of look-aside lists. A look-aside list that has
-//! nothing left asks the pool for the driver, and the pool adds a header to each block; neither is
-//! counted here.
+//! Counted is what the driver asks for: of the pool, and of look-aside lists. In steady state those keep some blocks,
+//! and must have one whenever they are asked. The pool adds a header to each block, which is not counted.
 
 use crate::{
     bench::{Bench, answered, send, within},
     raw, tls,
 };
 use anyhow::{Context, Result, ensure};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem};
 use tlsgate::{
     Device, Leg, NewSession, Start,
     protocol::{CredentialId, Ioctl, SessionId, payload::state},
@@ -18,6 +17,9 @@ use tlsgate_lab_control::ksecdd::{Completion, Function};
 
 /// Lives of sessions before anything is counted: lists have grown by then.
 const WARM: usize = 20;
+
+/// What each list keeps meanwhile.
+const DEPTH: u16 = 16;
 
 /// Lives of sessions that are counted.
 const LIVES: usize = 40;
@@ -53,6 +55,10 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
 /// Whole lives of sessions of both sides, in every way that ksecdd may complete calls.
 async fn in_steady_state(bench: &mut Bench) -> Result<()> {
     let (server, client) = (bench.credential().await?, bench.client_credential().await?);
+    let mut usual = 0;
+    bench
+        .lab
+        .kmdf(|switches| usual = mem::replace(&mut switches.lookaside_depth, DEPTH))?;
     for completion in [Completion::Inline, Completion::Early, Completion::Late] {
         bench.lab.complete(completion)?;
         for _ in 0..WARM {
@@ -72,10 +78,19 @@ async fn in_steady_state(bench: &mut Bench) -> Result<()> {
             "{completion:?}: {tally:?}"
         );
     }
+    bench
+        .lab
+        .kmdf(|switches| switches.lookaside_depth = usual)?;
     for credential in [server, client] {
         within(bench.driver.release(credential)).await??;
     }
     Ok(())
+}
+
+/// What the pool was asked for so far, by the driver itself or for a list that had nothing.
+fn allocations(bench: &mut Bench) -> Result<u64> {
+    let report = bench.lab.report()?;
+    Ok(report.pool_allocations + report.entry_allocations)
 }
 
 /// A session of each side, which talk to each other.
@@ -85,9 +100,9 @@ async fn life(
     client: CredentialId,
     tally: &mut Tally,
 ) -> Result<()> {
-    let mut last = bench.lab.report()?.pool_allocations;
+    let mut last = allocations(bench)?;
     let mut count = |bench: &mut Bench, what| {
-        let now = bench.lab.report()?.pool_allocations;
+        let now = allocations(bench)?;
         let (requests, allocations) = tally.entry(what).or_default();
         *requests += 1;
         *allocations += now - last;
