@@ -59,6 +59,7 @@ impl Alive {
             driver: Report {
                 pool_bytes_peak: 0,
                 pool_allocations: 0,
+                entry_allocations: 0,
                 stack: BTreeMap::new(),
                 ioctls: 0,
                 completions: 0,

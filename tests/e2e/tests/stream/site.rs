@@ -151,6 +151,7 @@ impl Site<'_> {
                 pool_bytes: 0,
                 pool_bytes_peak: 0,
                 pool_allocations: 0,
+                entry_allocations: 0,
                 stack: BTreeMap::new(),
                 ioctls: 0,
                 completions: 0,
