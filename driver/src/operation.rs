@@ -14,6 +14,7 @@ use crate::{
         token::{Client, Impersonation},
     },
     pending::Pending,
+    quarantine,
     shared::Shared,
     sspi::{Completed, Issued, Lent, Ready, When},
     stock::Stored,
@@ -227,6 +228,8 @@ fn settle(
 }
 
 impl Completed for Operation {
+    type Kept = quarantine::Entry;
+
     fn completed(mut operation: Stored<Self>, status: SecurityStatus) {
         operation.returned();
         let gate = operation.gate;

@@ -2,10 +2,9 @@
 //! then freed (`tlsgate_core::quarantine`).
 
 use crate::{
-    gate::Gate, kmdf::spin_lock::SpinLock, memory::try_box, nt, operation::Operation,
-    shared::Shared, sspi::AsyncContext,
+    gate::Gate, kmdf::spin_lock::SpinLock, nt, operation::Operation, shared::Shared,
+    sspi::AsyncContext,
 };
-use alloc::boxed::Box;
 use core::{mem, sync::atomic::AtomicUsize};
 use tlsgate_core::{quarantine::Quarantine as Policy, share};
 use tlsgate_protocol::NtStatus;
@@ -23,13 +22,14 @@ struct Kept {
     old: List,
 }
 
-/// Entries, each with the next.
-type List = Option<Box<Entry>>;
+/// Entries, each with the next in its async context's own memory: to keep one takes no more, which there
+/// might not be.
+type List = Option<Entry>;
 
-struct Entry {
+/// An async context that is kept.
+pub struct Entry {
     context: AsyncContext<Operation>,
     share: Shared<Share>,
-    next: List,
 }
 
 impl Quarantine {
@@ -57,22 +57,15 @@ impl Quarantine {
     pub fn keep(&self, gate: &Gate, context: AsyncContext<Operation>, share: &Shared<Share>) {
         gate.counters.quarantined_live.up();
         let counts = share.add();
-        let entry = Entry {
+        let mut entry = Entry {
             context,
             share: share.clone(),
-            next: None,
         };
-        match try_box(entry) {
-            Ok(mut entry) => {
-                let mut kept = self.0.lock();
-                kept.policy.add(counts);
-                entry.next = kept.young.take();
-                kept.young = Some(entry);
-            }
-            // Without memory for the list it is never freed: a leak is better than a late callback
-            // into freed memory.
-            Err(entry) => mem::forget(entry),
-        }
+        let mut kept = self.0.lock();
+        kept.policy.add(counts);
+        // Nothing is there that this would drop: what leaves quarantine is freed.
+        *entry.context.kept() = kept.young.take();
+        kept.young = Some(entry);
     }
 
     /// Lets go what has been kept long enough. IRQL: PASSIVE_LEVEL.
@@ -109,12 +102,8 @@ impl Quarantine {
 
 fn free(gate: &Gate, mut list: List) {
     while let Some(entry) = list {
-        let Entry {
-            context,
-            share,
-            next,
-        } = *entry;
-        list = next;
+        let Entry { mut context, share } = entry;
+        list = context.kept().take();
         let _counted = share.remove();
         gate.counters.quarantined_live.down();
         gate.free_at_once(context);

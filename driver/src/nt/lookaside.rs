@@ -127,8 +127,7 @@ impl Lookaside {
 impl Drop for Lookaside {
     fn drop(&mut self) {
         // SAFETY: initialised by `new`, and nothing uses the list any more: the driver's operations, sessions and
-        // requests are gone before the gate that owns it. What was leaked on purpose, where there was no memory to
-        // do better, never comes back to it.
+        // requests are gone before the gate that owns it.
         unsafe { ExDeleteLookasideListEx(self.list.0.as_ptr()) };
         // SAFETY: from `try_box`, and a list no more.
         drop(unsafe { Box::from_raw(self.list.0.as_ptr()) });

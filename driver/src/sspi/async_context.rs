@@ -21,6 +21,7 @@ use crate::{
     stock::Stored,
 };
 use core::{
+    cell::UnsafeCell,
     ffi::c_void,
     ptr::{self, NonNull},
     sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
@@ -37,6 +38,9 @@ use wdk_sys::{
 
 /// An operation that can be inside ksecdd.
 pub trait Completed: Send + Sized {
+    /// What an async context can keep for its owner ([`AsyncContext::kept`]).
+    type Kept: Send;
+
     /// A call has completed with `status`. Runs in SSPI's callback, on any thread, at any IRQL up to
     /// DISPATCH_LEVEL; or on the issuer's, when the call completed before it returned. Must not
     /// issue, wait or impersonate.
@@ -59,13 +63,14 @@ pub struct AsyncContext<T: Completed> {
     used: bool,
 }
 
-// SAFETY: ksecdd's object may be used from any thread, one at a time; `&AsyncContext` gives nothing.
+// SAFETY: ksecdd's object may be used from any thread, one at a time, and a `T::Kept` may be sent;
+// `&AsyncContext` gives nothing.
 unsafe impl<T: Completed> Send for AsyncContext<T> {}
 // SAFETY: as above.
 unsafe impl<T: Completed> Sync for AsyncContext<T> {}
 
 /// What a call and its callback share. Counted, as either may be the last to look at it.
-pub(super) struct Block<T> {
+pub(super) struct Block<T: Completed> {
     pub(super) slot: CallSlot<AtomicUsize>,
     /// The operation of the call that the slot holds; null when there is none.
     operation: AtomicPtr<T>,
@@ -75,10 +80,18 @@ pub(super) struct Block<T> {
     called_back_on: AtomicUsize,
     /// For whoever looks after the call: 0 when nobody does.
     pub(super) watch: AtomicU64,
+    kept: OfOwner<T::Kept>,
 }
 
+/// Room in what is shared that the async context's owner alone looks at.
+struct OfOwner<K>(UnsafeCell<Option<K>>);
+
+// SAFETY: who shares it cannot reach what is in it: that takes the one async context, borrowed alone
+// ([`AsyncContext::kept`]). It may be dropped on any thread, as a K may.
+unsafe impl<K: Send> Sync for OfOwner<K> {}
+
 /// Memory for what calls and their callbacks share.
-pub struct CallBlocks<T>(SharedStock<Block<T>>);
+pub struct CallBlocks<T: Completed>(SharedStock<Block<T>>);
 
 /// An operation for a call: on loan, its memory stays where it is while raw addresses in it are
 /// passed around.
@@ -115,7 +128,7 @@ pub struct Armed<T: Completed> {
     call: Call,
 }
 
-impl<T> CallBlocks<T> {
+impl<T: Completed> CallBlocks<T> {
     /// IRQL: PASSIVE_LEVEL.
     ///
     /// # Errors
@@ -135,6 +148,7 @@ impl<T: Completed> AsyncContext<T> {
             status: AtomicI32::new(0),
             called_back_on: AtomicUsize::new(0),
             watch: AtomicU64::new(0),
+            kept: OfOwner(UnsafeCell::new(None)),
         };
         let block = blocks.0.share(block).ok()?;
         // SAFETY: takes nothing.
@@ -175,6 +189,15 @@ impl<T: Completed> AsyncContext<T> {
             raw: self.raw,
             block: self.block.clone(),
         })
+    }
+
+    /// Room for something of the owner's, in memory that the context has already: a list of contexts needs
+    /// none of its own. To be empty again before the context is dropped: else what is there is dropped with
+    /// whoever shares the memory last, at any IRQL.
+    pub fn kept(&mut self) -> &mut Option<T::Kept> {
+        // SAFETY: `self` is the only async context with this block, and borrowed alone; whoever else has the
+        // block (a call, its callback, a watcher) does not look there.
+        unsafe { &mut *self.block.kept.0.get() }
     }
 
     /// Whether its last call was taken over: a callback may be on its way all the same.
