@@ -54,6 +54,7 @@ pub fn seal(handle: &Shared<Handle>, request: Request, record: Record) -> Done {
 pub fn shutdown(handle: &Shared<Handle>, mut request: Request, session: SessionId) -> Done {
     let record = Record {
         session,
+        offset: 0,
         length: CLOSE_NOTIFY.len(),
     };
     let room = request.output();
@@ -103,15 +104,19 @@ fn protect(handle: &Shared<Handle>, mut request: Request, record: Record, kind: 
         Err(status) => return refuse(request, status),
     };
     let plan = match plan(right.holder(), &context, record.length) {
-        Ok(plan) => plan,
+        Ok(plan) => plan.beginning_at(record.offset),
         Err(status) => {
             drop(right);
             let nothing = Summary {
-                wipe: 0..record.length,
+                wipe: 0..record.offset.saturating_add(record.length),
                 ..Summary::of(Some(Stop::with(status, outcome::FAILED)))
             };
             return done(request, &nothing);
         }
+    };
+    let Some(plan) = plan else {
+        drop(right);
+        return refuse(request, NtStatus::STATUS_INVALID_PARAMETER);
     };
     // The whole worst case before the context is touched: a sealed record cannot be sealed again.
     let Some(bytes) = payload(&mut request, plan.room()) else {

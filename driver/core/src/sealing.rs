@@ -6,6 +6,7 @@ use tlsgate_protocol::{SecurityStatus, limits, payload::outcome};
 /// Where a plaintext and its records lie.
 #[derive(Clone, Copy, Debug)]
 pub struct SealPlan {
+    offset: usize,
     plaintext: usize,
     header: usize,
     trailer: usize,
@@ -43,6 +44,7 @@ impl SealPlan {
     #[must_use]
     pub fn new(plaintext: usize, header: usize, trailer: usize, maximum: usize) -> Option<Self> {
         Some(Self {
+            offset: 0,
             plaintext,
             header,
             trailer,
@@ -51,14 +53,22 @@ impl SealPlan {
         })
     }
 
+    /// The same for a plaintext that begins so many bytes from the front: where its first record has its data, the
+    /// first chunk need not be moved. `None` if that is behind it.
+    #[must_use]
+    pub fn beginning_at(self, offset: usize) -> Option<Self> {
+        (offset <= self.header).then_some(Self { offset, ..self })
+    }
+
     /// The room that the records need at most.
     #[must_use]
     pub const fn room(&self) -> usize {
         self.room
     }
 
-    /// Moves every chunk of plaintext to its place between header and trailer. In this order, from the
-    /// last chunk on, none is written over before it has been moved.
+    /// Moves every chunk of plaintext to its place between header and trailer. None is moved to the front: the
+    /// plaintext begins no further behind than the first record's data. In this order, from the last chunk on,
+    /// none is written over before it has been moved.
     pub fn spread(&self) -> impl Iterator<Item = Move> + use<> {
         let plan = *self;
         // `new` has refused a maximum of 0.
@@ -66,7 +76,9 @@ impl SealPlan {
         (0..records).rev().map(move |record| {
             let parts = plan.parts(record);
             Move {
-                from: record.saturating_mul(plan.maximum),
+                from: record
+                    .saturating_mul(plan.maximum)
+                    .saturating_add(plan.offset),
                 to: parts.start.saturating_add(parts.header),
                 length: parts.data,
             }

@@ -63,8 +63,14 @@ struct Sizes {
 
 /// SEAL as the rim does it. The buffer has exactly the room that the plan asks for.
 fn seal(plaintext: &[u8], sizes: Sizes, fake: &Fake) -> (Summary, Vec<u8>) {
+    seal_behind(0, plaintext, sizes, fake)
+}
+
+/// The same of a plaintext that begins so many bytes from the front.
+fn seal_behind(offset: usize, plaintext: &[u8], sizes: Sizes, fake: &Fake) -> (Summary, Vec<u8>) {
     let plan = SealPlan::new(plaintext.len(), sizes.header, sizes.trailer, sizes.maximum).unwrap();
-    let mut buffer = plaintext.to_vec();
+    let plan = plan.beginning_at(offset).unwrap();
+    let mut buffer = [&[STALE].repeat(offset), plaintext].concat();
     buffer.resize(plan.room(), STALE);
     for step in plan.spread() {
         buffer.copy_within(step.from..step.from + step.length, step.to);
@@ -115,6 +121,20 @@ fn sizes_that_make_no_sense_have_no_plan() {
     assert!(SealPlan::new(1, 5, 17, 0).is_none());
     assert!(SealPlan::new(usize::MAX, 5, 17, 16_384).is_none());
     assert!(SealPlan::new(1, usize::MAX, 1, 16_384).is_none());
+}
+
+#[test]
+fn what_lies_where_its_record_has_it_is_not_moved() {
+    let moves = |plaintext, offset| {
+        let plan = SealPlan::new(plaintext, 5, 17, 10).and_then(|plan| plan.beginning_at(offset));
+        let moved = |step: &Move| step.from != step.to;
+        plan.map(|plan| plan.spread().filter(moved).count())
+    };
+    assert_eq!(moves(10, 0), Some(1));
+    assert_eq!(moves(10, 4), Some(1));
+    assert_eq!(moves(10, 5), Some(0));
+    assert_eq!(moves(35, 5), Some(3));
+    assert_eq!(moves(10, 6), None, "behind its place");
 }
 
 #[test]
@@ -173,13 +193,15 @@ proptest! {
         maximum in 1_usize..50,
         shorter in 0_usize..8,
         refuse in proptest::option::of(0_usize..12),
+        offset in 0_usize..20,
     ) {
         let sizes = Sizes { header, trailer, maximum };
         let status = SecurityStatus::SEC_E_ILLEGAL_MESSAGE;
         let fake = Fake { shorter, refuse: refuse.map(|at| (at, status)) };
         let all = plaintext.len().div_ceil(maximum).max(1);
         let made = refuse.map_or(all, |at| at.min(all));
-        let (summary, buffer) = seal(&plaintext, sizes, &fake);
+        let offset = offset.min(header);
+        let (summary, buffer) = seal_behind(offset, &plaintext, sizes, &fake);
         let expected = fake.one_by_one(&plaintext, sizes, made);
         prop_assert_eq!(summary.produced, expected.len());
         prop_assert_eq!(&buffer[..summary.produced], &expected[..]);

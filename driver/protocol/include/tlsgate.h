@@ -62,6 +62,11 @@
 #define TLSGATE_MAX_PLAINTEXT 16384
 
 /**
+ * Most bytes that a record has around its plaintext.
+ */
+#define TLSGATE_MAX_OVERHEAD (TLSGATE_MAX_RECORD - TLSGATE_MAX_PLAINTEXT)
+
+/**
  * Room that is enough for the record of SHUTDOWN, whatever the session: an alert of two bytes with
  * a record's largest overhead.
  */
@@ -763,7 +768,8 @@ typedef struct tlsgate_session_reply {
 } tlsgate_session_reply;
 
 /**
- * SEAL and UNSEAL; length bytes follow: plaintext to seal, or TLS stream to unseal.
+ * SEAL and UNSEAL; offset bytes follow that are not looked at, and length bytes: plaintext to seal, or TLS
+ * stream to unseal.
  */
 typedef struct tlsgate_record_request {
     /**
@@ -775,13 +781,19 @@ typedef struct tlsgate_record_request {
      */
     uint64_t session;
     /**
-     * Bytes that follow.
+     * Bytes of plaintext, or of TLS stream.
      */
     uint32_t length;
     /**
+     * SEAL: where the plaintext begins behind this structure; not behind the header of its first record, whose
+     * bytes the reply to QUERY_SESSION tells. Of a plaintext that begins there, the first record is made without
+     * moving it. UNSEAL: 0.
+     */
+    uint32_t offset;
+    /**
      * Reserved, 0.
      */
-    uint32_t reserved[3];
+    uint32_t reserved[2];
 } tlsgate_record_request;
 
 /**
@@ -977,6 +989,7 @@ TLSGATE_ASSERT(TLSGATE_MAX_TOKEN == 32768);
 TLSGATE_ASSERT(TLSGATE_MAX_ALPN_LIST == 1024);
 TLSGATE_ASSERT(TLSGATE_MAX_RECORD == 18437);
 TLSGATE_ASSERT(TLSGATE_MAX_RECORDS == 1048576);
+TLSGATE_ASSERT(TLSGATE_MAX_OVERHEAD == 2053);
 TLSGATE_ASSERT(TLSGATE_MAX_CERTIFICATES == 16);
 TLSGATE_ASSERT(TLSGATE_MAX_ALERT_RECORD == 263);
 TLSGATE_ASSERT(TLSGATE_MAX_SERVER_NAME == 253);
@@ -1080,7 +1093,8 @@ TLSGATE_ASSERT(sizeof(tlsgate_record_request) == 32);
 TLSGATE_ASSERT(offsetof(tlsgate_record_request, head) == 0);
 TLSGATE_ASSERT(offsetof(tlsgate_record_request, session) == 8);
 TLSGATE_ASSERT(offsetof(tlsgate_record_request, length) == 16);
-TLSGATE_ASSERT(offsetof(tlsgate_record_request, reserved) == 20);
+TLSGATE_ASSERT(offsetof(tlsgate_record_request, offset) == 20);
+TLSGATE_ASSERT(offsetof(tlsgate_record_request, reserved) == 24);
 TLSGATE_ASSERT(sizeof(tlsgate_record_reply) == 32);
 TLSGATE_ASSERT(offsetof(tlsgate_record_reply, head) == 0);
 TLSGATE_ASSERT(offsetof(tlsgate_record_reply, outcome) == 8);

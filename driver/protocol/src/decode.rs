@@ -80,6 +80,8 @@ pub struct New<'a> {
 pub struct Record {
     /// The session.
     pub session: SessionId,
+    /// Where the payload begins behind the fixed part, at most [`limits::MAX_OVERHEAD`]; 0 for UNSEAL.
+    pub offset: usize,
     /// Bytes of payload, at most [`limits::MAX_RECORDS`].
     pub length: usize,
 }
@@ -141,8 +143,8 @@ impl<'a> Request<'a> {
             Ioctl::Accept => accept(input).map(Self::Accept),
             Ioctl::Connect => connect(input).map(Self::Connect),
             Ioctl::QuerySession => session_request(input).map(Self::QuerySession),
-            Ioctl::Seal => record(input).map(Self::Seal),
-            Ioctl::Unseal => record(input).map(Self::Unseal),
+            Ioctl::Seal => record(input, limits::MAX_OVERHEAD).map(Self::Seal),
+            Ioctl::Unseal => record(input, 0).map(Self::Unseal),
             Ioctl::Shutdown => session_request(input).map(Self::Shutdown),
             Ioctl::CloseSession => session_request(input).map(Self::CloseSession),
             Ioctl::QueryStatistics => fixed::<RequestHead>(input).map(|_| Self::QueryStatistics),
@@ -282,18 +284,20 @@ pub fn is_name(name: &[u8]) -> bool {
     name.iter().all(u8::is_ascii_graphic)
 }
 
-fn record(input: &[u8]) -> Result<Record, DecodeError> {
+fn record(input: &[u8], largest_offset: usize) -> Result<Record, DecodeError> {
     let (request, rest) =
         RecordRequest::read_from_prefix(input).map_err(|_| DecodeError::InputTooSmall)?;
+    let (front, rest) = split(rest, request.offset, largest_offset)?;
     let (payload, rest) = split(rest, request.length, limits::MAX_RECORDS)?;
     if !rest.is_empty() {
         return Err(DecodeError::InputTooLarge);
     }
-    if request.reserved != [0; 3] {
+    if request.reserved != [0; 2] {
         return Err(DecodeError::Field);
     }
     Ok(Record {
         session: session(request.session)?,
+        offset: front.len(),
         length: payload.len(),
     })
 }

@@ -32,7 +32,7 @@
 //! | ACCEPT | 0x8541e00c | [`AcceptRequest`], ALPN list, TLS stream | [`LegReply`], token; room for [`limits::LARGEST_REPLY`] |
 //! | CONNECT | 0x8541e010 | [`ConnectRequest`], server name, ALPN list, TLS stream | [`LegReply`], token; room for [`limits::LARGEST_REPLY`] |
 //! | QUERY_SESSION | 0x85416014 | [`SessionRequest`] | [`SessionReply`], the peer's certificates if there is room for all |
-//! | SEAL | 0x8541e018 | [`RecordRequest`], plaintext | [`RecordReply`], records; room as [`limits::sealed_room`] says |
+//! | SEAL | 0x8541e018 | [`RecordRequest`], any bytes as `offset` says, plaintext | [`RecordReply`], records; room as [`limits::sealed_room`] says |
 //! | UNSEAL | 0x8541e01c | [`RecordRequest`], TLS stream | [`RecordReply`], plaintext, token; room as for the request |
 //! | SHUTDOWN | 0x8541e020 | [`SessionRequest`] | [`RecordReply`], one record; room for [`limits::MAX_ALERT_RECORD`] |
 //! | CLOSE_SESSION | 0x8541e024 | [`SessionRequest`] | [`CloseReply`] |

@@ -22,6 +22,9 @@ pub const MAX_RECORD: usize = 5 + 16_384 + 2048;
 /// Most plaintext bytes a TLS record carries.
 pub const MAX_PLAINTEXT: usize = 16_384;
 
+/// Most bytes that a record has around its plaintext.
+pub const MAX_OVERHEAD: usize = MAX_RECORD - MAX_PLAINTEXT;
+
 /// Room that is enough for the record of SHUTDOWN, whatever the session: an alert of two bytes with
 /// a record's largest overhead.
 pub const MAX_ALERT_RECORD: usize = 5 + 2 + 256;

@@ -253,16 +253,21 @@ payloads! {
         pub alpn: [u8; 256],
     }
 
-    /// SEAL and UNSEAL; `length` bytes follow: plaintext to seal, or TLS stream to unseal.
+    /// SEAL and UNSEAL; `offset` bytes follow that are not looked at, and `length` bytes: plaintext to seal, or TLS
+    /// stream to unseal.
     pub struct RecordRequest {
         /// The front.
         pub head: RequestHead,
         /// The session.
         pub session: u64,
-        /// Bytes that follow.
+        /// Bytes of plaintext, or of TLS stream.
         pub length: u32,
+        /// SEAL: where the plaintext begins behind this structure; not behind the header of its first record, whose
+        /// bytes the reply to QUERY_SESSION tells. Of a plaintext that begins there, the first record is made without
+        /// moving it. UNSEAL: 0.
+        pub offset: u32,
         /// Reserved, 0.
-        pub reserved: [u32; 3],
+        pub reserved: [u32; 2],
     }
 
     /// Reply to SEAL, UNSEAL and SHUTDOWN; `produced` bytes and then `token` bytes follow. As long as

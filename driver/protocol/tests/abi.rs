@@ -15,6 +15,7 @@ fn codes_sizes_and_offsets_match_the_golden_file() {
         ("MAX_ALPN_LIST", limits::MAX_ALPN_LIST),
         ("MAX_RECORD", limits::MAX_RECORD),
         ("MAX_RECORDS", limits::MAX_RECORDS),
+        ("MAX_OVERHEAD", limits::MAX_OVERHEAD),
         ("MAX_CERTIFICATES", limits::MAX_CERTIFICATES),
         ("MAX_ALERT_RECORD", limits::MAX_ALERT_RECORD),
         ("MAX_SERVER_NAME", limits::MAX_SERVER_NAME),

@@ -387,7 +387,8 @@ fn records_keep_to_their_limit() {
                 head: RequestHead::default(),
                 session: 3,
                 length: u32::try_from(length).unwrap(),
-                reserved: [0; 3],
+                offset: 0,
+                reserved: [0; 2],
             };
             let bytes = [request.as_bytes(), &vec![0; length]].concat();
             match decode(ioctl, &bytes) {
@@ -400,6 +401,40 @@ fn records_keep_to_their_limit() {
                 other => assert!(!fits && other == Err(DecodeError::Field)),
             }
         }
+    }
+}
+
+#[test]
+fn only_a_seal_has_an_offset_and_no_larger_one_than_a_record_has_around_its_data() {
+    for (ioctl, offset, fits) in [
+        (Ioctl::Seal, 0, true),
+        (Ioctl::Seal, 5, true),
+        (Ioctl::Seal, limits::MAX_OVERHEAD, true),
+        (Ioctl::Seal, limits::MAX_OVERHEAD + 1, false),
+        (Ioctl::Unseal, 0, true),
+        (Ioctl::Unseal, 1, false),
+    ] {
+        let request = RecordRequest {
+            head: RequestHead::default(),
+            session: 3,
+            length: 4,
+            offset: u32::try_from(offset).unwrap(),
+            reserved: [0; 2],
+        };
+        let bytes = [request.as_bytes(), &vec![0; offset + 4]].concat();
+        match decode(ioctl, &bytes) {
+            Ok(Request::Seal(record) | Request::Unseal(record)) => {
+                assert!(fits, "{ioctl:?} {offset}");
+                assert_eq!((record.offset, record.length), (offset, 4));
+            }
+            other => assert!(!fits && other == Err(DecodeError::Field), "{other:?}"),
+        }
+        let due = if fits {
+            DecodeError::InputTooSmall
+        } else {
+            DecodeError::Field
+        };
+        assert_eq!(decode(ioctl, &bytes[..bytes.len() - 1]), Err(due));
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use tlsgate_protocol::{
     Ioctl, NtStatus, SecurityStatus,
-    limits::{LARGEST_REPLY, MAX_PLAINTEXT, MAX_RECORD, sealed_room},
+    limits::{LARGEST_REPLY, MAX_OVERHEAD, MAX_PLAINTEXT, sealed_room},
     payload::{
         AcceptRequest, AcquireReply, AcquireRequest, CertificateReference, CloseReply, LegReply,
         RecordReply, RecordRequest, ReplyHead, RequestHead, SessionRequest, StatisticsReply,
@@ -105,26 +105,33 @@ pub fn statistics(buffer: &mut Vec<u8>) -> Frame {
     frame(buffer, Ioctl::QueryStatistics, &[request.as_bytes()], room)
 }
 
-/// SEAL of as many bytes as lie behind [`RECORDS_AT`], which stay as they are.
-pub fn seal(buffer: &mut Vec<u8>, session: u64, payload: usize) -> Frame {
+/// SEAL of as many bytes as lie behind [`RECORDS_AT`] and a record's header, which stay as they are.
+pub fn seal(buffer: &mut Vec<u8>, session: u64, header: usize, payload: usize) -> Frame {
     // Room for any suite's overhead.
-    let room = sealed_room(payload, 0, MAX_RECORD - MAX_PLAINTEXT, MAX_PLAINTEXT);
-    records(buffer, Ioctl::Seal, session, payload, room.unwrap_or(0))
+    let room = sealed_room(payload, 0, MAX_OVERHEAD, MAX_PLAINTEXT).unwrap_or(0);
+    records(buffer, Ioctl::Seal, session, [header, payload], room)
 }
 
 /// UNSEAL of as many bytes as lie behind [`RECORDS_AT`].
 pub fn unseal(buffer: &mut Vec<u8>, session: u64, payload: usize) -> Frame {
-    records(buffer, Ioctl::Unseal, session, payload, payload)
+    records(buffer, Ioctl::Unseal, session, [0, payload], payload)
 }
 
-fn records(buffer: &mut Vec<u8>, ioctl: Ioctl, session: u64, payload: usize, room: usize) -> Frame {
+fn records(
+    buffer: &mut Vec<u8>,
+    ioctl: Ioctl,
+    session: u64,
+    [offset, payload]: [usize; 2],
+    room: usize,
+) -> Frame {
     let request = RecordRequest {
         head: RequestHead::default(),
         session,
         length: length(payload),
-        reserved: [0; 3],
+        offset: length(offset),
+        reserved: [0; 2],
     };
-    let (input, room) = (RECORDS_AT + payload, RECORDS_AT + room);
+    let (input, room) = (RECORDS_AT + offset + payload, RECORDS_AT + room);
     grow(buffer, input.max(room));
     buffer[..RECORDS_AT].copy_from_slice(request.as_bytes());
     Frame {

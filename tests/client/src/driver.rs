@@ -181,21 +181,35 @@ impl Driver {
     /// documentation of `EncryptMessage (Schannel)`).
     #[must_use]
     pub fn seal(&self, session: SessionId, plaintext: &[u8]) -> Pending<Record> {
-        self.seal_parts(session, &[plaintext])
+        self.seal_parts(session, 0, &[plaintext])
     }
 
-    /// SEAL of data that lies in several places.
-    pub(crate) fn seal_parts(&self, session: SessionId, plaintext: &[&[u8]]) -> Pending<Record> {
+    /// SEAL of data that lies in several places. The first record is made without moving its data if the session's
+    /// `header` is told ([`Connection`]); 0 does as well.
+    pub(crate) fn seal_parts(
+        &self,
+        session: SessionId,
+        header: usize,
+        plaintext: &[&[u8]],
+    ) -> Pending<Record> {
+        const GAP: [u8; limits::MAX_OVERHEAD] = [0; limits::MAX_OVERHEAD];
         let length = plaintext.iter().map(|part| part.len()).sum();
-        let room = limits::sealed_room(length, 0, OVERHEAD, limits::MAX_PLAINTEXT);
-        self.record(Ioctl::Seal, session, plaintext, room.unwrap_or(usize::MAX))
+        let room = limits::sealed_room(length, 0, limits::MAX_OVERHEAD, limits::MAX_PLAINTEXT);
+        let gap = &GAP[..header.min(GAP.len())];
+        self.record(
+            Ioctl::Seal,
+            session,
+            gap,
+            plaintext,
+            room.unwrap_or(usize::MAX),
+        )
     }
 
     /// UNSEAL: opens as many records as there are in at most [`limits::MAX_RECORDS`] bytes (Microsoft's
     /// documentation of `DecryptMessage (Schannel)`).
     #[must_use]
     pub fn unseal(&self, session: SessionId, records: &[u8]) -> Pending<Record> {
-        self.record(Ioctl::Unseal, session, &[records], records.len())
+        self.record(Ioctl::Unseal, session, &[], &[records], records.len())
     }
 
     /// SHUTDOWN: makes the record that says close_notify.
@@ -232,6 +246,7 @@ impl Driver {
         &self,
         ioctl: Ioctl,
         session: SessionId,
+        gap: &[u8],
         bytes: &[&[u8]],
         room: usize,
     ) -> Pending<Record> {
@@ -240,18 +255,16 @@ impl Driver {
             head: RequestHead::default(),
             session: session.get(),
             length: length(given),
-            reserved: [0; 3],
+            offset: length(gap.len()),
+            reserved: [0; 2],
         };
-        let parts = [&[request.as_bytes()], bytes].concat();
+        let parts = [&[request.as_bytes(), gap], bytes].concat();
         self.records(ioctl, &parts, given, room)
     }
 }
 
 /// Bytes of an alert: level and description.
 const ALERT: usize = 2;
-
-/// Most bytes that a record has around its data.
-const OVERHEAD: usize = limits::MAX_RECORD - limits::MAX_PLAINTEXT;
 
 /// Room for the chain of certificates that most peers send.
 const USUAL_CERTIFICATES: usize = 8 * 1024;

@@ -71,9 +71,9 @@ impl Session {
         self.driver().query_session(self.id)
     }
 
-    /// Makes records of this data, wherever it lies.
-    pub(crate) fn seal(&self, plaintext: &[&[u8]]) -> Pending<Record> {
-        self.driver().seal_parts(self.id, plaintext)
+    /// Makes records of this data, wherever it lies; so many bytes of header are in front of a record's.
+    pub(crate) fn seal(&self, header: usize, plaintext: &[&[u8]]) -> Pending<Record> {
+        self.driver().seal_parts(self.id, header, plaintext)
     }
 
     /// Opens whole records.

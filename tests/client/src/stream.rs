@@ -412,7 +412,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
-        self.sealing = Some(self.session.seal(&parts));
+        self.sealing = Some(self.session.seal(self.connection.header, &parts));
         Poll::Ready(Ok(length))
     }
 

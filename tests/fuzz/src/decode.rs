@@ -244,7 +244,8 @@ fn again(request: &Request<'_>, input: &[u8]) -> Vec<u8> {
                 head,
                 session: record.session.get(),
                 length: length(record.length),
-                reserved: [0; 3],
+                offset: length(record.offset),
+                reserved: [0; 2],
             };
             // Its bytes are used in place.
             join(&request, &[&input[RECORD_OFFSET..]])

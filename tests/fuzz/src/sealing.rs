@@ -15,6 +15,9 @@ use tlsgate_protocol::{
 /// Most records that are played through.
 const MOST_RECORDS: usize = 64;
 
+/// Stands in front of the plaintext.
+const GAP: u8 = 0xF0;
+
 /// Stands in front of a record and behind it, where the plan has left room for it.
 const HEADER: u8 = 0xA0;
 const TRAILER: u8 = 0xE0;
@@ -26,6 +29,8 @@ struct Sizes {
     header: u8,
     trailer: u8,
     maximum: u16,
+    /// Where the plaintext begins.
+    offset: u8,
     /// Numbers that no session has.
     wild: Option<(usize, usize, usize, usize)>,
 }
@@ -59,6 +64,11 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(sealed_room(plaintext, header, trailer, maximum), room);
     let plan = SealPlan::new(plaintext, header, trailer, maximum);
     assert_eq!(plan.map(|plan| plan.room()), room);
+    let plan = plan.and_then(|plan| {
+        let behind = plan.beginning_at(sizes.offset.into());
+        assert_eq!(behind.is_some(), usize::from(sizes.offset) <= header);
+        behind
+    });
     // The driver refuses a larger plaintext, and a larger room than there is. More records than these show
     // nothing new.
     if let Some(plan) = plan
@@ -66,7 +76,7 @@ pub fn run(bytes: &[u8]) {
         && plan.room() <= 2 * MAX_RECORDS
         && plaintext.div_ceil(maximum) <= MOST_RECORDS
     {
-        Play::begin(plan, plaintext).run(&mut bytes);
+        Play::begin(plan, plaintext, sizes.offset.into()).run(&mut bytes);
     }
 }
 
@@ -94,9 +104,9 @@ struct Play {
 }
 
 impl Play {
-    fn begin(plan: SealPlan, plaintext: usize) -> Self {
+    fn begin(plan: SealPlan, plaintext: usize, offset: usize) -> Self {
         let plaintext: Vec<u8> = (0..=150).cycle().take(plaintext).collect();
-        let mut buffer = plaintext.clone();
+        let mut buffer = [vec![GAP; offset], plaintext.clone()].concat();
         buffer.resize(plan.room(), 0);
         for step in plan.spread() {
             perform(&mut buffer, step);

@@ -40,7 +40,9 @@ impl Seal {
             unreachable!("the request is good");
         };
         let session = established(world, &record, Use::Seal);
-        let plan = SealPlan::new(record.length, HEADER, TRAILER, DATA).expect("it makes sense");
+        let plan = SealPlan::new(record.length, HEADER, TRAILER, DATA);
+        let plan = plan.and_then(|plan| plan.beginning_at(record.offset));
+        let plan = plan.expect("it makes sense");
         assert!(plan.room() <= black_box(RECORD));
         for step in plan.spread() {
             black_box(step);
@@ -131,7 +133,8 @@ fn request(session: SessionId, payload: &[u8]) -> Vec<u8> {
         },
         session: session.get(),
         length: u32::try_from(payload.len()).expect("it is short"),
-        reserved: [0; 3],
+        offset: 0,
+        reserved: [0; 2],
     };
     [request.as_bytes(), payload].concat()
 }

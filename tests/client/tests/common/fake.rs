@@ -144,7 +144,8 @@ impl Fake {
             Request::QuerySession(id) => state.session(id)?.query(room),
             Request::Seal(record) => {
                 state.seals += 1;
-                state.session(record.session)?.seal(behind)
+                let plaintext = behind.get(record.offset..).unwrap_or_default();
+                state.session(record.session)?.seal(plaintext)
             }
             Request::Unseal(record) => {
                 state.unseals += 1;

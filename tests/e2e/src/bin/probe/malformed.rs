@@ -320,11 +320,17 @@ fn in_the_rest(credential: CredentialId, session: SessionId) -> Vec<(&'static st
         )
     };
     let length = offset_of!(RecordRequest, length);
+    let offset = offset_of!(RecordRequest, offset);
     let reserved = offset_of!(RecordRequest, reserved);
     let id = offset_of!(RecordRequest, session);
     vec![
         ("SEAL, reserved", number(&seal, reserved, 1)),
         ("UNSEAL, reserved", number(&unseal, reserved, 1)),
+        ("UNSEAL, offset", number(&unseal, offset, 1)),
+        (
+            "SEAL of what lies behind any header",
+            number(&seal, offset, more_than(limits::MAX_OVERHEAD)),
+        ),
         (
             "more plaintext than a SEAL takes",
             number(&seal, length, more_than(limits::MAX_RECORDS)),

@@ -223,14 +223,20 @@ pub fn session(ioctl: Ioctl, session: SessionId) -> Request {
 
 /// SEAL or UNSEAL, with room for every record.
 pub fn record(ioctl: Ioctl, session: SessionId, bytes: &[u8]) -> Request {
+    record_behind(ioctl, session, 0, bytes)
+}
+
+/// The same, with so many bytes in front of them that are none of them.
+pub fn record_behind(ioctl: Ioctl, session: SessionId, offset: usize, bytes: &[u8]) -> Request {
     let head = RecordRequest {
         head: RequestHead::default(),
         session: session.get(),
         length: length(bytes.len()),
-        reserved: [0; 3],
+        offset: length(offset),
+        reserved: [0; 2],
     };
     let room = size_of::<RecordReply>() + limits::MAX_RECORD;
-    request(ioctl, &head, bytes, room)
+    request(ioctl, &head, &[&vec![0xAB; offset], bytes].concat(), room)
 }
 
 /// The same for more than a record can hold.

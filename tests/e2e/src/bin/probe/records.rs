@@ -2,13 +2,16 @@
 //! may be among them.
 
 use crate::{
-    bench::{Bench, within},
-    tls,
+    bench::{Bench, refused, within},
+    raw, tls,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use tlsgate::{
     Driver, Record, RecordOutcome, Start,
-    protocol::{CredentialId, SecurityStatus, SessionId, limits, payload::state},
+    protocol::{
+        CredentialId, Ioctl, NtStatus, RECORD_OFFSET, SecurityStatus, SessionId, limits,
+        payload::{RecordReply, outcome, state},
+    },
 };
 use tlsgate_lab_control::ksecdd::{Effect, Function};
 
@@ -16,6 +19,7 @@ use tlsgate_lab_control::ksecdd::{Effect, Function};
 pub async fn all(bench: &mut Bench) -> Result<()> {
     let credential = bench.credential().await?;
     the_largest(&bench.driver, credential).await?;
+    behind_a_header(bench, credential).await?;
     parts_of_records(&bench.driver, credential).await?;
     a_key_update_among_data(&bench.driver, credential).await?;
     the_end_among_data(&bench.driver, credential).await?;
@@ -27,6 +31,38 @@ pub async fn all(bench: &mut Bench) -> Result<()> {
         "deferred"
     );
     Ok(())
+}
+
+/// A plaintext that begins where its first record has it, or in front of that; further behind it is refused, and
+/// nothing has happened.
+async fn behind_a_header(bench: &Bench, credential: CredentialId) -> Result<()> {
+    let (session, mut peer) = tls::establish(&bench.driver, credential).await?;
+    let header = within(bench.driver.query_session(session)).await??.header;
+    ensure!(header >= 5, "{header} bytes in front of a record");
+    for length in [0, 1, 16_384, 16_385, 40_000] {
+        let data = bytes(length);
+        for offset in 0..=header {
+            let mut request = raw::record_behind(Ioctl::Seal, session, offset, &data);
+            request.room += 2 * length;
+            let answer = within(bench.issue(&request)).await?;
+            let reply = answer.map_err(|status| anyhow!("{length} behind {offset}: {status:?}"))?;
+            let front = raw::structure::<RecordReply>(&reply)?;
+            ensure!(
+                front.outcome == outcome::DATA && front.consumed as usize == length,
+                "{length} bytes behind {offset}: {front:?}"
+            );
+            ensure!(
+                peer.hear(&reply[RECORD_OFFSET..])? == data,
+                "{length} bytes behind {offset} changed on their way"
+            );
+        }
+        let mut request = raw::record_behind(Ioctl::Seal, session, header + 1, &data);
+        request.room += 2 * length;
+        let operation = bench.issue(&request);
+        let due = NtStatus::STATUS_INVALID_PARAMETER;
+        refused(operation, due, "a plaintext behind its place").await?;
+    }
+    close(&bench.driver, session).await
 }
 
 /// A mebibyte each way, by one call; and nothing at all.

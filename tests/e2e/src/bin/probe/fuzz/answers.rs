@@ -4,6 +4,7 @@
 use super::{machine::Weather, meaning::Meaning};
 use crate::{bench::name, raw};
 use anyhow::{Context, Result, bail, ensure};
+use std::ops::Range;
 use tlsgate::protocol::{
     ABI_VERSION, NtStatus, RECORD_OFFSET, limits,
     payload::{
@@ -16,6 +17,9 @@ use tlsgate::protocol::{
 const FRESH: [u8; 12] = [0xA5; 12];
 /// What freed memory of the stand-in is full of.
 const FREED: [u8; 12] = [0xDD; 12];
+
+/// Bytes in front of a record's data: in TLS 1.3, and with the nonce that TLS 1.2 has there.
+const HEADERS: Range<usize> = 5..13;
 
 /// What was known of a request's ids, when it was sent and when it was answered.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +56,14 @@ pub fn refusal(meaning: &Meaning, status: NtStatus, known: Known, weather: Weath
         NtStatus::STATUS_DEVICE_BUSY => uses_session && !matches!(meaning, Meaning::Close(_)),
         NtStatus::STATUS_INVALID_DEVICE_STATE => uses_session || acquires,
         NtStatus::STATUS_INVALID_PARAMETER => {
-            matches!(meaning, Meaning::Begin { .. } | Meaning::Leg { .. }) || acquires
+            let is_behind = |offset| offset > HEADERS.start;
+            matches!(meaning, Meaning::Begin { .. } | Meaning::Leg { .. })
+                || matches!(meaning, Meaning::Seal { offset, .. } if is_behind(*offset))
+                || acquires
         }
         NtStatus::STATUS_BUFFER_TOO_SMALL => matches!(
             meaning,
-            Meaning::Seal(..) | Meaning::Unseal(..) | Meaning::Shutdown(_)
+            Meaning::Seal { .. } | Meaning::Unseal(..) | Meaning::Shutdown(_)
         ),
         _ => false,
     };
@@ -104,7 +111,14 @@ pub fn reply(meaning: &Meaning, bytes: &[u8], known: Known) -> Result<()> {
         Meaning::Begin { input, .. } => leg(bytes, None, *input),
         Meaning::Leg { session, input, .. } => leg(bytes, Some(session.get()), *input),
         Meaning::Query(id) => session(bytes, id.get()),
-        Meaning::Seal(_, length) => records(bytes, *length, false),
+        Meaning::Seal { offset, length, .. } => {
+            let reply: RecordReply = raw::structure(bytes)?;
+            ensure!(
+                *offset <= HEADERS.end || reply.outcome != outcome::DATA,
+                "sealed behind {offset}: {reply:?}"
+            );
+            records(bytes, *length, false)
+        }
         Meaning::Unseal(_, length) => records(bytes, *length, true),
         Meaning::Shutdown(_) => records(bytes, 2, false),
         Meaning::Close(_) => exact::<CloseReply>(bytes, 0).map(drop),

@@ -31,7 +31,12 @@ pub enum Meaning {
         input: usize,
     },
     Query(SessionId),
-    Seal(SessionId, usize),
+    Seal {
+        session: SessionId,
+        /// Bytes in front of the plaintext.
+        offset: usize,
+        length: usize,
+    },
     Unseal(SessionId, usize),
     Shutdown(SessionId),
     Close(SessionId),
@@ -60,7 +65,11 @@ impl Meaning {
             Request::Accept(leg) => Self::of_leg(Role::Server, &leg.target, leg.input.len()),
             Request::Connect(leg) => Self::of_leg(Role::Client, &leg.target, leg.input.len()),
             Request::QuerySession(id) => Self::Query(id),
-            Request::Seal(record) => Self::Seal(record.session, record.length),
+            Request::Seal(record) => Self::Seal {
+                session: record.session,
+                offset: record.offset,
+                length: record.length,
+            },
             Request::Unseal(record) => Self::Unseal(record.session, record.length),
             Request::Shutdown(id) => Self::Shutdown(id),
             Request::CloseSession(id) => Self::Close(id),
@@ -87,7 +96,7 @@ impl Meaning {
         match self {
             Self::Leg { session, .. } => Some(session.get()),
             Self::Query(id)
-            | Self::Seal(id, _)
+            | Self::Seal { session: id, .. }
             | Self::Unseal(id, _)
             | Self::Shutdown(id)
             | Self::Close(id) => Some(id.get()),

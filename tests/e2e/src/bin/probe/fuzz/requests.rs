@@ -198,7 +198,9 @@ fn seal(random: &mut Rng, session: SessionId) -> Request {
         200_000,
     ];
     let length = lengths[random.usize(..lengths.len())];
-    let mut request = raw::record(Ioctl::Seal, session, &vec![b'S'; length]);
+    let offsets = [0, 0, 5, 13, random.usize(..20), limits::MAX_OVERHEAD];
+    let offset = offsets[random.usize(..offsets.len())];
+    let mut request = raw::record_behind(Ioctl::Seal, session, offset, &vec![b'S'; length]);
     request.room = request.input.len() + (length / 16_384 + 1) * 64;
     request
 }

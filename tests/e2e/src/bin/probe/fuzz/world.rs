@@ -395,7 +395,7 @@ impl<'a> World<'a> {
                 self.consume(number, session.get(), flying.is_true, leg.consumed as usize);
                 self.deliver(number, session.get(), raw::token(reply));
             }
-            Meaning::Seal(session, _) => {
+            Meaning::Seal { session, .. } => {
                 self.deliver(number, session.get(), &reply[RECORD_OFFSET..]);
             }
             Meaning::Unseal(session, _) => {

@@ -185,7 +185,8 @@ async fn too_little_room(
         head: RequestHead::default(),
         session: session.get(),
         length: 4,
-        reserved: [0; 3],
+        offset: 0,
+        reserved: [0; 2],
     };
     let record = [record.as_bytes(), b"data"].concat();
     let reply = handle.issue(Ioctl::Seal.code(), &record, size_of::<RecordReply>() + 4);
