@@ -1,9 +1,10 @@
-//! Whose time it is: in builds that measure, each thread's time is entered for the driver, for what it imports, or
-//! for neither. In others nothing is.
+//! Whose time it is: in builds that measure, each thread's time is entered for the driver, for what it imports, for
+//! ksecdd, or for none of them. In others nothing is.
 //!
-//! The driver's time runs from each entry into it to its return; what it imports is entered apart; what ksecdd does,
-//! what a wait takes, and what anybody else does meanwhile on that thread is nobody's. Reading the clock takes time
-//! as well: [`total`] takes off what that costs, as it was measured on this machine.
+//! The driver's time runs from each entry into it to its return; what it imports is entered apart, and ksecdd's time,
+//! but for what the driver does when it is called back; what a wait takes, and what anybody else does meanwhile on
+//! that thread is nobody's. Reading the clock takes time as well: [`total`] takes off what that costs, as it was
+//! measured on this machine.
 
 use crate::{checks::MEASURED, object::lock};
 use std::{
@@ -25,9 +26,11 @@ pub enum Whose {
     Driver = 1,
     /// A function that it imports from the kernel or KMDF runs.
     Import = 2,
+    /// A function of ksecdd's runs.
+    Engine = 3,
 }
 
-const KINDS: usize = 3;
+const KINDS: usize = 4;
 
 /// One thread's time, in ticks of the processor's counter.
 #[derive(Default)]
@@ -57,6 +60,8 @@ pub struct Total {
     pub driver: Duration,
     /// In what it imports.
     pub imported: Duration,
+    /// In ksecdd.
+    pub engine: Duration,
 }
 
 /// Runs `work` for somebody.
@@ -90,7 +95,8 @@ pub fn change(whose: Whose) -> Whose {
     match before {
         0 => Whose::Nobody,
         1 => Whose::Driver,
-        _ => Whose::Import,
+        2 => Whose::Import,
+        _ => Whose::Engine,
     }
 }
 
@@ -135,6 +141,7 @@ pub fn total() -> Total {
     Total {
         driver: net(Whose::Driver),
         imported: net(Whose::Import),
+        engine: net(Whose::Engine),
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     ops::Deref,
     sync::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
     },
 };
 use windows_sys::Win32::Foundation::{STATUS_OBJECT_NAME_EXISTS, STATUS_SUCCESS};
@@ -44,12 +45,13 @@ pub struct Object {
     deleted: fn(&Self),
     freed: fn(&Self),
     contexts: Mutex<Vec<Context>>,
+    /// Changed under the lock of `state`.
+    is_deleted: AtomicBool,
     state: Mutex<State>,
 }
 
 struct State {
     references: u32,
-    deleted: bool,
     /// By their numbers, so in the order of their creation.
     children: BTreeMap<u64, Handle>,
 }
@@ -80,10 +82,28 @@ impl<T: Body> Deref for Ref<T> {
     }
 }
 
+impl Object {
+    fn is_deleted(&self) -> bool {
+        self.is_deleted.load(Ordering::Acquire)
+    }
+
+    /// What it is, if it is of kind `T` and not deleted.
+    #[cfg(feature = "bench")]
+    pub fn alive<T: Body>(&self) -> Option<&T> {
+        self.body.downcast_ref().filter(|_| !self.is_deleted())
+    }
+}
+
 impl<T> Ref<T> {
     /// What the driver knows it by.
     pub fn handle(&self) -> Handle {
         self.object.handle
+    }
+
+    /// The object, whatever its kind.
+    #[cfg(feature = "bench")]
+    pub fn object(self) -> Arc<Object> {
+        self.object
     }
 
     /// What the driver asked for when it created it.
@@ -155,16 +175,16 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
             }
         },
         contexts: Mutex::new(attributes.context.map(Context::new).into_iter().collect()),
+        is_deleted: AtomicBool::new(false),
         state: Mutex::new(State {
             references: 1,
-            deleted: false,
             children: BTreeMap::new(),
         }),
     });
     if let Some(parent) = parent {
         let parent = any(parent);
         let mut state = lock(&parent.state);
-        if state.deleted {
+        if parent.is_deleted() {
             stop!(
                 "use-after-delete",
                 "{} under a deleted parent",
@@ -230,10 +250,19 @@ pub fn find_even_deleted<T: Body>(handle: Handle) -> Ref<T> {
 /// The object with this handle, which must be of kind `T` and not deleted.
 pub fn find<T: Body>(handle: Handle) -> Ref<T> {
     let found = find_even_deleted(handle);
-    if lock(&found.object.state).deleted {
+    if found.object.is_deleted() {
         stop!("use-after-delete", "{}: {:?}", call::function(), T::KIND);
     }
     found
+}
+
+/// What `look` makes of the object with this handle, which must be of kind `T` and not deleted, and may be
+/// remembered as in use all the time.
+pub fn with<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
+    #[cfg(feature = "bench")]
+    return crate::bench::recent::with(handle, look);
+    #[cfg(not(feature = "bench"))]
+    look(&find::<T>(handle))
 }
 
 /// Deletes an object and what hangs under it: children's `EvtCleanupCallback` first, then its own.
@@ -242,14 +271,14 @@ pub fn dispose(handle: Handle) {
     let object = any(handle);
     let children = {
         let mut state = lock(&object.state);
-        if std::mem::replace(&mut state.deleted, true) {
+        if object.is_deleted.swap(true, Ordering::AcqRel) {
             stop!("double-delete", "{}: {:?}", call::function(), handle.kind());
         }
         std::mem::take(&mut state.children)
     };
     for child in children.into_values() {
         // A child that was deleted but is still referenced has had its turn.
-        if alive(child).is_some_and(|child| !lock(&child.state).deleted) {
+        if alive(child).is_some_and(|child| !child.is_deleted()) {
             dispose(child);
         }
     }
@@ -269,7 +298,7 @@ fn release(object: &Arc<Object>) {
         if state.references > 0 {
             return;
         }
-        if !state.deleted {
+        if !object.is_deleted() {
             stop!(
                 "over-dereference",
                 "{:?} was never deleted",

@@ -133,7 +133,8 @@ pub fn make(
         buffer: Mutex::new(buffer),
         information: AtomicUsize::new(0),
     };
-    object::create(&device.init.request_attributes, Some(device.handle()), body)
+    // Under no parent: it goes when it is completed, and not with its device, at whose end none may be left.
+    object::create(&device.init.request_attributes, None, body)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is padding")]

@@ -3,7 +3,7 @@
 
 use crate::{
     attributes::Attributes,
-    driver,
+    checks, driver,
     ffi::{In, Out},
     handle::{Handle, Kind},
     irql::{self, DISPATCH},
@@ -28,6 +28,21 @@ const SPINS: u32 = 2_000;
 
 struct SpinLock {
     taken: AtomicBool,
+}
+
+impl SpinLock {
+    fn take(&self) {
+        let mut spins = 0;
+        while self.taken.swap(true, Ordering::Acquire) {
+            // Nobody is preempted with a spin lock on Windows: as a rule it is free in a moment.
+            if spins < SPINS {
+                spins += 1;
+                hint::spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
 }
 
 impl Body for SpinLock {
@@ -66,12 +81,13 @@ pub fn create(attributes: In<ObjectAttributes>, result: Out<Handle>) -> NtStatus
 
 /// `WdfSpinLockAcquire`
 pub fn acquire(handle: Handle) {
-    let spin_lock = object::find::<SpinLock>(handle);
     HELD.with_borrow(|held| {
         if held.iter().any(|&(other, _)| other == handle) {
             stop!("spin-lock-recursion", "this thread holds it already");
         }
-        if let Some(&(outer, _)) = held.last() {
+        if checks::COSTLY
+            && let Some(&(outer, _)) = held.last()
+        {
             let mut order = lock(&TAKEN_UNDER);
             if leads_to(&order, handle, outer) {
                 stop!(
@@ -82,17 +98,11 @@ pub fn acquire(handle: Handle) {
             order.entry(outer).or_default().insert(handle);
         }
     });
-    let before = irql::set(DISPATCH);
-    let mut spins = 0;
-    while spin_lock.taken.swap(true, Ordering::Acquire) {
-        // Nobody is preempted with a spin lock on Windows: as a rule it is free in a moment.
-        if spins < SPINS {
-            spins += 1;
-            hint::spin_loop();
-        } else {
-            thread::yield_now();
-        }
-    }
+    let before = object::with(handle, |spin_lock: &SpinLock| {
+        let before = irql::set(DISPATCH);
+        spin_lock.take();
+        before
+    });
     HELD.with_borrow_mut(|held| held.push((handle, before)));
 }
 
@@ -113,7 +123,6 @@ fn leads_to(order: &HashMap<Handle, HashSet<Handle>>, first: Handle, last: Handl
 
 /// `WdfSpinLockRelease`
 pub fn release(handle: Handle) {
-    let spin_lock = object::find::<SpinLock>(handle);
     let Some((last, before)) = HELD.with_borrow_mut(Vec::pop) else {
         stop!("spin-lock-not-held", "this thread holds none");
     };
@@ -130,7 +139,9 @@ pub fn release(handle: Handle) {
             irql::name(irql::current())
         );
     }
-    spin_lock.taken.store(false, Ordering::Release);
+    object::with(handle, |spin_lock: &SpinLock| {
+        spin_lock.taken.store(false, Ordering::Release);
+    });
     irql::set(before);
     #[cfg(feature = "bench")]
     if held() == 0 {

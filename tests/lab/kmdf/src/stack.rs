@@ -183,7 +183,7 @@ fn word(place: usize) -> u64 {
 #[unsafe(no_mangle)]
 pub extern "system" fn LabEnter() {
     look();
-    ledger::change(Whose::Nobody);
+    ledger::change(Whose::Engine);
 }
 
 /// `LabLeave` of the lab's C interface: another stand-in returns into the driver.

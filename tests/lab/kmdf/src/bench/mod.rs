@@ -2,6 +2,7 @@
 
 mod engine;
 pub mod memory;
+pub mod recent;
 pub mod semaphore;
 mod sleepers;
 
@@ -159,6 +160,7 @@ impl Gate for Here {
             async_contexts_created: engine::async_contexts_created(),
             driver: time.driver + time.imported,
             imported: time.imported,
+            engine: time.engine,
             hops,
             hop_count,
             driver_threads: thread::running(),
