@@ -77,6 +77,8 @@ pub struct Usage {
     pub driver: Duration,
     /// Of that, the part in what the driver imports from the kernel and KMDF: stand-ins and Wine.
     pub imported: Duration,
+    /// Time in ksecdd on all threads, without the driver's callbacks.
+    pub engine: Duration,
     /// Time between an operation's submission and an issuer's taking it, summed.
     pub hops: Duration,
     /// How many those are.

@@ -8,7 +8,7 @@ use crate::{
     service::{FULL, Kind, Service},
 };
 use anyhow::{Result, ensure};
-use rustls::HandshakeKind;
+use rustls::{ClientConnection, HandshakeKind, ServerConnection};
 use std::{sync::Barrier, thread, time::Instant};
 
 /// Threads of clients: as many as the machine that the figures are for has processors.
@@ -78,19 +78,18 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
 fn compare(gate: &dyn Gate, site: &Site, kind: Kind, effort: Effort) -> Result<Versus> {
     let service = Service::new(gate, site, kind)?;
     let servers = Servers::new(site, kind)?;
-    let sorts = |count: usize| -> Result<Vec<Clients>> {
-        (0..count).map(|_| Clients::new(site, kind)).collect()
+    let sorts = || -> Result<Vec<Clients>> {
+        let all = THREADS * IN_FLIGHT;
+        (0..all).map(|_| Clients::new(site, kind)).collect()
     };
-    let many = sorts(THREADS * IN_FLIGHT)?;
-    let few = sorts(THREADS)?;
+    let (ours, theirs) = (sorts()?, sorts()?);
     // Who resumes has had a handshake before.
-    handshakes(&service, &many, Until::Count(many.len() as u64), End::Close)?;
-    for clients in &few {
-        direct(&servers, clients)?;
-    }
+    let each_once = Until::Count(ours.len() as u64);
+    handshakes(&service, &ours, each_once, End::Close)?;
+    direct(&servers, &theirs, each_once)?;
     let through = || {
         let (rate, count) = turn(effort, |thread, end| {
-            let own = &many[thread * IN_FLIGHT..][..IN_FLIGHT];
+            let own = &ours[thread * IN_FLIGHT..][..IN_FLIGHT];
             handshakes(&service, own, Until::Time(end), End::Close)
         })?;
         is_of(kind, count)?;
@@ -98,11 +97,8 @@ fn compare(gate: &dyn Gate, site: &Site, kind: Kind, effort: Effort) -> Result<V
     };
     let directly = || {
         let (rate, count) = turn(effort, |thread, end| {
-            let mut count = Count::default();
-            while Instant::now() < end {
-                count = count.and(direct(&servers, &few[thread])?);
-            }
-            Ok(count)
+            let own = &theirs[thread * IN_FLIGHT..][..IN_FLIGHT];
+            direct(&servers, own, Until::Time(end))
         })?;
         is_of(kind, count)?;
         Ok(rate)
@@ -147,27 +143,77 @@ pub fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// A handshake by rustls alone.
-fn direct(servers: &Servers, clients: &Clients) -> Result<Count> {
-    let (mut client, mut server) = (clients.client()?, servers.server()?);
-    let mut wire = Vec::new();
-    loop {
-        speak(&mut client, &mut wire)?;
-        hear(&mut server, &wire)?;
-        wire.clear();
-        speak(&mut server, &mut wire)?;
-        hear(&mut client, &wire)?;
-        wire.clear();
-        if !client.is_handshaking() && !server.is_handshaking() && !client.wants_write() {
-            break;
+/// Handshakes by rustls alone, as many in flight as there are sorts of clients; all servers have their turns, then
+/// all clients, as requests and replies of as many handshakes come one behind the other.
+fn direct(servers: &Servers, clients: &[Clients], until: Until) -> Result<Count> {
+    let mut count = Count::default();
+    let mut begun = 0;
+    let mut pairs = Vec::new();
+    for clients in clients {
+        if until.goes_on(begun) {
+            pairs.push((clients, Pair::new(servers, clients)?));
+            begun += 1;
         }
     }
-    let resumed = client.handshake_kind() == Some(HandshakeKind::Resumed);
-    Ok(Count {
-        handshakes: 1,
-        resumed: resumed.into(),
-        legs: 0,
-    })
+    while !pairs.is_empty() {
+        for (_, pair) in &mut pairs {
+            pair.server_hears()?;
+        }
+        let mut still = Vec::with_capacity(pairs.len());
+        for (clients, mut pair) in pairs {
+            if pair.client_hears()? {
+                still.push((clients, pair));
+                continue;
+            }
+            count.handshakes += 1;
+            count.resumed += u64::from(pair.is_resumed());
+            if until.goes_on(begun) {
+                still.push((clients, Pair::new(servers, clients)?));
+                begun += 1;
+            }
+        }
+        pairs = still;
+    }
+    Ok(count)
+}
+
+/// Two ends of rustls at a handshake.
+struct Pair {
+    client: ClientConnection,
+    server: ServerConnection,
+    said: Vec<u8>,
+}
+
+impl Pair {
+    fn new(servers: &Servers, clients: &Clients) -> Result<Self> {
+        let (mut client, server) = (clients.client()?, servers.server()?);
+        let mut said = Vec::new();
+        speak(&mut client, &mut said)?;
+        Ok(Self {
+            client,
+            server,
+            said,
+        })
+    }
+
+    fn server_hears(&mut self) -> Result<()> {
+        hear(&mut self.server, &self.said)?;
+        self.said.clear();
+        speak(&mut self.server, &mut self.said)
+    }
+
+    /// False when both have finished.
+    fn client_hears(&mut self) -> Result<bool> {
+        hear(&mut self.client, &self.said)?;
+        self.said.clear();
+        speak(&mut self.client, &mut self.said)?;
+        let under_way = self.client.is_handshaking() || self.server.is_handshaking();
+        Ok(under_way || !self.said.is_empty())
+    }
+
+    fn is_resumed(&self) -> bool {
+        self.client.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
 }
 
 fn is_of(kind: Kind, count: Count) -> Result<()> {

@@ -28,6 +28,8 @@ use zerocopy::{FromZeros as _, IntoBytes};
 
 /// What a request may cost the driver, as the fake says.
 const OWN: Duration = Duration::from_micros(1);
+/// And of the engine.
+const ENGINE: Duration = Duration::from_micros(50);
 
 /// The fake.
 pub struct Fake {
@@ -291,6 +293,7 @@ impl Gate for Fake {
             pool_bytes: sessions * 100 + self.shared.live.load(SeqCst) * 5 * 1024,
             pool_blocks: sessions,
             driver: OWN * u32::try_from(requests).unwrap() + Duration::from_nanos(10 * dear),
+            engine: ENGINE * u32::try_from(requests).unwrap(),
             hops: OWN * u32::try_from(requests).unwrap(),
             hop_count: requests,
             driver_threads: 3,
