@@ -93,11 +93,15 @@ pub fn enter(name: &'static str) {
 }
 
 /// The driver calls the stand-in, or returns: how deep was it?
-#[inline(never)]
+#[inline]
 pub fn look() {
-    if !checks::COSTLY {
-        return;
+    if checks::COSTLY {
+        look_down();
     }
+}
+
+#[inline(never)]
+fn look_down() {
     let entry = ENTRY.get();
     if entry.name.is_empty() {
         return;
@@ -118,11 +122,15 @@ pub fn look() {
 }
 
 /// The stand-in returns into the driver: what it has used of the stack is painted over.
-#[inline(never)]
+#[inline]
 pub fn paint() {
-    if !checks::COSTLY {
-        return;
+    if checks::COSTLY {
+        paint_over();
     }
+}
+
+#[inline(never)]
+fn paint_over() {
     let entry = ENTRY.get();
     if entry.name.is_empty() {
         return;
