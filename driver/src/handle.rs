@@ -11,7 +11,7 @@ use crate::{
     shared::Shared,
     sspi,
 };
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tlsgate_core::{
     belongings::{Belongings, CleanUp, Refused},
     queue::{self, Lane},
@@ -35,6 +35,8 @@ pub struct Handle {
     pub quarantine: Shared<quarantine::Share>,
     /// Its operations inside ksecdd whose request has been given up.
     pub orphans: Share<AtomicUsize>,
+    /// To be seen without the lock; under it, `tables` knows.
+    cleaned_up: AtomicBool,
     tables: SpinLock<Tables>,
     _share: quota::Share,
     /// The last field: its drop may let the driver be unloaded.
@@ -109,6 +111,7 @@ impl Handle {
             places: Quota::new(size(settings.pending_per_handle)),
             quarantine,
             orphans: Share::new(size(settings.orphans_per_handle)),
+            cleaned_up: AtomicBool::new(false),
             tables,
             _share: share,
             _alive: alive,
@@ -157,12 +160,14 @@ impl Handle {
     /// Gives up every request and closes every session and credential. What is inside ksecdd lives
     /// on as an orphan. Allocates nothing. IRQL: PASSIVE_LEVEL, from EvtFileCleanup.
     pub fn clean_up(&self) {
+        self.cleaned_up.store(true, Ordering::Release);
         CleanUp::clean_up(&Tenant(self));
     }
 
-    /// Whether the handle has been cleaned up: its IOCTLs are refused.
+    /// Whether the handle is being cleaned up, or has been: its IOCTLs are refused. One that is dispatched at
+    /// the same time finds out when it takes something in.
     pub fn is_cleaned_up(&self) -> bool {
-        self.tables.lock().own.is_cleaned_up()
+        self.cleaned_up.load(Ordering::Acquire)
     }
 
     /// The session of an id.

@@ -42,12 +42,6 @@ impl<C, S, P> Belongings<C, S, P> {
         }
     }
 
-    /// Whether its clean-up has begun.
-    #[must_use]
-    pub const fn is_cleaned_up(&self) -> bool {
-        self.cleaned_up
-    }
-
     /// Takes something into one of the tables, and names it.
     ///
     /// # Errors
@@ -117,9 +111,7 @@ mod tests {
         own.add(|own| &mut own.sessions, 1).unwrap();
         let one_too_many = own.add(|own| &mut own.sessions, 2);
         assert_eq!(one_too_many, Err(Refused::Full(2)));
-        assert!(!own.is_cleaned_up());
         own.cleaned_up = true;
-        assert!(own.is_cleaned_up());
         let too_late = own.add(|own| &mut own.credentials, 'b');
         assert_eq!(too_late, Err(Refused::CleanedUp('b')));
     }

@@ -6,7 +6,7 @@
 
 use super::{call::wdf, raw};
 use crate::{memory::wipe as wipe_bytes, nt};
-use core::{ffi::c_void, mem::MaybeUninit, ptr};
+use core::{cell::Cell, ffi::c_void, mem::MaybeUninit, ptr, slice};
 use tlsgate_protocol::NtStatus;
 use wdk_sys::{
     _WDF_REQUEST_TYPE::WdfRequestTypeDeviceControl, PFN_WDF_REQUEST_CANCEL, WDF_REQUEST_PARAMETERS,
@@ -15,7 +15,28 @@ use wdk_sys::{
 
 /// A request that was delivered and not yet completed or pended. It must become one of both.
 #[must_use]
-pub struct Request(WDFREQUEST);
+pub struct Request {
+    handle: WDFREQUEST,
+    /// Where its bytes came and where the reply goes, once KMDF has told: neither changes before the
+    /// completion.
+    input: Cell<Option<Place>>,
+    output: Cell<Option<Place>>,
+}
+
+/// Where bytes of a system buffer lie.
+#[derive(Clone, Copy)]
+struct Place {
+    start: *mut u8,
+    length: usize,
+}
+
+impl Place {
+    /// No bytes, nowhere.
+    const NONE: Self = Self {
+        start: ptr::dangling_mut(),
+        length: 0,
+    };
+}
 
 impl Request {
     /// Takes charge of a delivered request.
@@ -24,33 +45,57 @@ impl Request {
     ///
     /// KMDF has just delivered `request` to the driver, which has not taken charge of it before.
     pub const unsafe fn new(request: WDFREQUEST) -> Self {
-        Self(request)
+        Self {
+            handle: request,
+            input: Cell::new(None),
+            output: Cell::new(None),
+        }
     }
 
     /// The handle, for its context.
     pub const fn handle(&self) -> WDFREQUEST {
-        self.0
+        self.handle
     }
 
     /// The file object it came over. IRQL: up to DISPATCH_LEVEL.
     pub fn file(&self) -> WDFFILEOBJECT {
         // SAFETY: the request is live.
-        unsafe { wdf!(PFN_WDFREQUESTGETFILEOBJECT[WdfRequestGetFileObjectTableIndex](self.0)) }
+        unsafe {
+            wdf!(PFN_WDFREQUESTGETFILEOBJECT
+                [WdfRequestGetFileObjectTableIndex](
+                self.handle
+            ))
+        }
     }
 
     /// The caller's bytes. IRQL: up to DISPATCH_LEVEL.
     pub fn input(&self) -> &[u8] {
-        // SAFETY: the request is live.
-        let (start, length) = unsafe { input(self.0) };
+        let Place { start, length } = self.came();
         // SAFETY: METHOD_BUFFERED: a private, nonpaged copy, alive until completion, and `self` is
         // borrowed until then: nobody writes to it.
-        unsafe { core::slice::from_raw_parts(start, length) }
+        unsafe { slice::from_raw_parts(start, length) }
     }
 
     /// The room for the reply: the same memory as [`Self::input`]. IRQL: up to DISPATCH_LEVEL.
     pub fn output(&mut self) -> &mut [u8] {
-        // SAFETY: the request is live, and `self` is borrowed exclusively.
-        unsafe { output(self.0) }
+        let place = self.output.get().unwrap_or_else(|| {
+            // SAFETY: the request is live.
+            unsafe { output(self.handle) }
+        });
+        self.output.set(Some(place));
+        // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion, and `self` is borrowed
+        // exclusively.
+        unsafe { slice::from_raw_parts_mut(place.start, place.length) }
+    }
+
+    /// Where the caller's bytes lie. IRQL: up to DISPATCH_LEVEL.
+    fn came(&self) -> Place {
+        let place = self.input.get().unwrap_or_else(|| {
+            // SAFETY: the request is live.
+            unsafe { input(self.handle) }
+        });
+        self.input.set(Some(place));
+        place
     }
 
     /// The control code, or `None` if this is another kind of request. IRQL: up to DISPATCH_LEVEL.
@@ -62,7 +107,7 @@ impl Request {
         unsafe {
             wdf!(PFN_WDFREQUESTGETPARAMETERS
                 [WdfRequestGetParametersTableIndex](
-                self.0,
+                self.handle,
                 &raw mut parameters
             ));
         }
@@ -88,7 +133,7 @@ impl Request {
         let status = unsafe {
             wdf!(PFN_WDFDEVICEENQUEUEREQUEST
                 [WdfDeviceEnqueueRequestTableIndex](
-                device, self.0
+                device, self.handle
             ))
         };
         nt::check(status).map_err(|status| (self, status))
@@ -98,15 +143,15 @@ impl Request {
     /// DISPATCH_LEVEL.
     pub fn complete(self, status: NtStatus, information: usize) {
         // SAFETY: the request is the driver's, and not completed.
-        unsafe { wipe(self.0, information) };
+        unsafe { wipe(self.came(), information) };
         // SAFETY: the request is the driver's and not marked cancelable.
-        unsafe { complete(self.0, status, information) };
+        unsafe { complete(self.handle, status, information) };
     }
 
     /// Completes an `IRP_MJ_CREATE` request. IRQL: PASSIVE_LEVEL.
     pub fn complete_create(self, status: NtStatus) {
         // SAFETY: the request is the driver's and not marked cancelable.
-        unsafe { complete(self.0, status, 0) };
+        unsafe { complete(self.handle, status, 0) };
     }
 
     /// Marks the request cancelable. Nothing may have been issued for it yet. `cancelled` may run before this returns, but never on this thread.
@@ -126,7 +171,8 @@ impl Request {
         let status = unsafe {
             wdf!(PFN_WDFREQUESTMARKCANCELABLEEX
                 [WdfRequestMarkCancelableExTableIndex](
-                self.0, cancelled
+                self.handle,
+                cancelled
             ))
         };
         nt::check(status).map_err(|status| (self, status))
@@ -138,21 +184,28 @@ impl Request {
         unsafe {
             wdf!(PFN_WDFOBJECTREFERENCEACTUAL
                 [WdfObjectReferenceActualTableIndex](
-                self.0.cast(),
+                self.handle.cast(),
                 ptr::null_mut(),
                 0,
                 ptr::null()
             ));
         }
-        Pended(self.0)
+        Pended {
+            handle: self.handle,
+            input: self.came(),
+        }
     }
 }
 
 /// A reference to a request that may be completed at any time, by its cancel callback if no one
 /// else.
-pub struct Pended(WDFREQUEST);
+pub struct Pended {
+    handle: WDFREQUEST,
+    /// Where its bytes came; theirs until the completion only.
+    input: Place,
+}
 
-// SAFETY: KMDF synchronises its handles.
+// SAFETY: KMDF synchronises its handles; at the bytes is whoever completes the request, one thread.
 unsafe impl Send for Pended {}
 // SAFETY: as above.
 unsafe impl Sync for Pended {}
@@ -160,7 +213,7 @@ unsafe impl Sync for Pended {}
 impl Pended {
     /// The handle, for its context.
     pub const fn handle(&self) -> WDFREQUEST {
-        self.0
+        self.handle
     }
 
     /// Takes the cancelable mark off. True if the caller is to complete the request; false if the
@@ -176,7 +229,7 @@ impl Pended {
         let status = unsafe {
             wdf!(PFN_WDFREQUESTUNMARKCANCELABLE
                 [WdfRequestUnmarkCancelableTableIndex](
-                self.0
+                self.handle
             ))
         };
         nt::check(status).is_ok()
@@ -190,15 +243,18 @@ impl Pended {
     /// whose unmark failed; it completes it once.
     pub unsafe fn complete(&self, status: NtStatus, reply: impl FnOnce(&mut [u8]) -> usize) {
         let information = if status.is_success() {
-            // SAFETY: not completed yet, and only the caller touches it.
-            reply(unsafe { output(self.0) })
+            // SAFETY: not completed yet (this function's contract).
+            let place = unsafe { output(self.handle) };
+            // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion, and only the caller touches
+            // it.
+            reply(unsafe { slice::from_raw_parts_mut(place.start, place.length) })
         } else {
             0
         };
         // SAFETY: this function's contract.
-        unsafe { wipe(self.0, information) };
+        unsafe { wipe(self.input, information) };
         // SAFETY: this function's contract.
-        unsafe { complete(self.0, status, information) };
+        unsafe { complete(self.handle, status, information) };
     }
 }
 
@@ -208,7 +264,7 @@ impl Drop for Pended {
         unsafe {
             wdf!(PFN_WDFOBJECTDEREFERENCEACTUAL
                 [WdfObjectDereferenceActualTableIndex](
-                self.0.cast(),
+                self.handle.cast(),
                 ptr::null_mut(),
                 0,
                 ptr::null()
@@ -217,10 +273,28 @@ impl Drop for Pended {
     }
 }
 
+/// Zeroes what came in the system buffer, but for the reply in its front: the I/O manager frees the
+/// buffer as it is, and plaintext and tokens are not to lie in freed memory. (It copies the reply after
+/// the completion, so that one the driver must leave.)
+///
 /// # Safety
 ///
-/// The request is not completed, and nothing else refers to its buffer for `'a`.
-unsafe fn output<'a>(request: WDFREQUEST) -> &'a mut [u8] {
+/// The input of a device control request that is not completed; nothing else refers to it.
+unsafe fn wipe(input: Place, reply: usize) {
+    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion; nothing else refers to it (this
+    // function's contract).
+    let came = unsafe { slice::from_raw_parts_mut(input.start, input.length) };
+    if let Some(rest) = came.get_mut(reply..) {
+        wipe_bytes(rest);
+    }
+}
+
+/// Where the reply goes.
+///
+/// # Safety
+///
+/// The request is not completed.
+unsafe fn output(request: WDFREQUEST) -> Place {
     let mut start: *mut c_void = ptr::null_mut();
     let mut length = 0;
     // SAFETY: the request is live; both outputs are ours to write.
@@ -233,38 +307,15 @@ unsafe fn output<'a>(request: WDFREQUEST) -> &'a mut [u8] {
             &raw mut length
         ))
     });
-    if found.is_err() || start.is_null() {
-        return &mut [];
-    }
-    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion (this function's contract).
-    unsafe { core::slice::from_raw_parts_mut(start.cast(), length) }
+    place(found.is_ok(), start, length)
 }
 
-/// Zeroes what came in the system buffer, but for the reply in its front: the I/O manager frees the
-/// buffer as it is, and plaintext and tokens are not to lie in freed memory. (It copies the reply after
-/// the completion, so that one the driver must leave.)
-///
-/// # Safety
-///
-/// As for [`output`], and the request is a device control request.
-unsafe fn wipe(request: WDFREQUEST, reply: usize) {
-    // SAFETY: this function's contract.
-    let (start, length) = unsafe { input(request) };
-    // SAFETY: METHOD_BUFFERED: private, nonpaged memory until completion; nothing else refers to it (this
-    // function's contract).
-    let came = unsafe { core::slice::from_raw_parts_mut(start, length) };
-    if let Some(rest) = came.get_mut(reply..) {
-        wipe_bytes(rest);
-    }
-}
-
-/// Where what came lies, and how long it is. An input of no bytes has no buffer (KMDF reports
-/// `STATUS_BUFFER_TOO_SMALL`): then it is nowhere, and 0 bytes long.
+/// Where what came lies.
 ///
 /// # Safety
 ///
 /// The request is not completed.
-unsafe fn input(request: WDFREQUEST) -> (*mut u8, usize) {
+unsafe fn input(request: WDFREQUEST) -> Place {
     let mut start: *mut c_void = ptr::null_mut();
     let mut length = 0;
     // SAFETY: the request is live; both outputs are ours to write.
@@ -277,10 +328,18 @@ unsafe fn input(request: WDFREQUEST) -> (*mut u8, usize) {
             &raw mut length
         ))
     });
-    if found.is_err() || start.is_null() {
-        return (ptr::dangling_mut(), 0);
+    place(found.is_ok(), start, length)
+}
+
+/// What KMDF has told. A buffer of no bytes is none (it reports `STATUS_BUFFER_TOO_SMALL`).
+fn place(found: bool, start: *mut c_void, length: usize) -> Place {
+    if !found || start.is_null() {
+        return Place::NONE;
     }
-    (start.cast(), length)
+    Place {
+        start: start.cast(),
+        length,
+    }
 }
 
 /// # Safety

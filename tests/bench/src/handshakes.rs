@@ -69,8 +69,9 @@ pub fn run(gate: &dyn Gate, site: &Site, effort: Effort) -> Result<Results> {
         plots: Vec::new(),
         notes: vec![format!(
             "Handshakes a second: ECDSA P-256, X25519; {THREADS} threads of clients, which are rustls on \
-             either side and part of the time. Through the driver {IN_FLIGHT} handshakes are in flight on \
-             each thread, and each session is closed; rustls is called directly on the same threads."
+             either side and part of the time. {IN_FLIGHT} handshakes are in flight on each thread, on either \
+             side. Through the driver each session is closed; rustls is called directly on the same threads, \
+             all servers in turn and then all clients."
         )],
     })
 }

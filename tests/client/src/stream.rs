@@ -23,6 +23,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 /// record, but all of it is copied twice.
 const AT_ONCE: usize = 64 * 1024;
 
+/// Bytes of the shortest header of a record (RFC 8446, section 5.1).
+const SHORTEST_HEADER: usize = 5;
+
 /// So many bytes may wait for a stream that takes none, and still a post-handshake message of the peer
 /// is answered: who waits for the peer to read must not stop reading what it says. Beyond that a peer
 /// asks for answers without end and does not take them.
@@ -59,6 +62,8 @@ pub struct TlsStream<S> {
     ciphertext: Vec<u8>,
     /// Data that has been unsealed and not been read yet.
     plaintext: Buffer,
+    /// Bytes in front of data that is to be sealed: not more than a record's header has.
+    gap: usize,
     /// SEAL, or SHUTDOWN while [`Writing::Closing`].
     sealing: Option<Pending<Record>>,
     writing: Writing,
@@ -106,6 +111,7 @@ impl<S> TlsStream<S> {
         ciphertext: Vec<u8>,
     ) -> Self {
         Self {
+            gap: connection.header,
             stream,
             session,
             connection,
@@ -278,6 +284,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream<S> {
         };
         let leg = ready!(reply.as_mut().poll(cx));
         self.reading = Reading::Idle;
+        // What it has settled may have shorter headers.
+        self.gap = self.gap.min(SHORTEST_HEADER);
         let leg = leg?;
         self.use_up(leg.consumed);
         let is_closed = matches!(self.writing, Writing::Closed);
@@ -412,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TlsStream<S> {
         }
         let waker = self.wakers.register(Half::Write, cx.waker());
         ready!(self.poll_writable(&mut Context::from_waker(&waker)))?;
-        self.sealing = Some(self.session.seal(self.connection.header, &parts));
+        self.sealing = Some(self.session.seal(self.gap, &parts));
         Poll::Ready(Ok(length))
     }
 

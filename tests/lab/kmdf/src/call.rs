@@ -20,7 +20,7 @@ pub fn function() -> &'static str {
 /// the frames below are not taken for the driver's.
 #[inline(never)]
 pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R) -> R {
-    let before = ledger::change(Whose::Import);
+    ledger::change(Whose::Import);
     irql::at_most(function, most);
     let result = if checks::COSTLY {
         let outer = FUNCTION.replace(function);
@@ -32,7 +32,8 @@ pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R
     };
     unload::return_late(function);
     stack::paint();
-    ledger::change(before);
+    // Whose it was before is not known of a call that began before time was entered.
+    ledger::change(Whose::Driver);
     result
 }
 

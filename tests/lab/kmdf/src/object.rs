@@ -11,6 +11,7 @@ use crate::{
     stop::stop,
 };
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::{
     any::Any,
     collections::BTreeMap,
@@ -34,20 +35,21 @@ pub trait Body: Any + Send + Sync {
     fn freed(&self) {}
 }
 
-/// One framework object.
-pub struct Object {
+/// One framework object, of any kind.
+pub struct Object<B: ?Sized = dyn Any + Send + Sync> {
     /// What the driver knows it by.
     pub handle: Handle,
     /// What the driver asked for when it created it.
     pub attributes: Attributes,
     parent: Option<Handle>,
-    body: Box<dyn Any + Send + Sync>,
-    deleted: fn(&Self),
-    freed: fn(&Self),
-    contexts: Mutex<Vec<Context>>,
+    deleted: fn(&Object),
+    freed: fn(&Object),
+    /// Few have more than one.
+    contexts: Mutex<SmallVec<[Context; 1]>>,
     /// Changed under the lock of `state`.
     is_deleted: AtomicBool,
     state: Mutex<State>,
+    body: B,
 }
 
 struct State {
@@ -75,10 +77,9 @@ impl<T: Body> Deref for Ref<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.object
-            .body
-            .downcast_ref()
-            .unwrap_or_else(|| unreachable!("the kind was compared"))
+        debug_assert!(self.object.body.is::<T>());
+        // SAFETY: whoever makes a `Ref` has compared the type, and a body's never changes.
+        unsafe { &*(&raw const self.object.body).cast::<T>() }
     }
 }
 
@@ -159,11 +160,10 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Makes an object. `parent` is where it hangs when the driver does not say.
 pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T) -> Ref<T> {
     let parent = attributes.parent.or(parent);
-    let object = Arc::new(Object {
+    let object: Arc<Object> = Arc::new(Object {
         handle: Handle::new(T::KIND),
         attributes: *attributes,
         parent,
-        body: Box::new(body),
         deleted: |object| {
             if let Some(body) = object.body.downcast_ref::<T>() {
                 body.deleted(object.handle);
@@ -180,6 +180,7 @@ pub fn create<T: Body>(attributes: &Attributes, parent: Option<Handle>, body: T)
             references: 1,
             children: BTreeMap::new(),
         }),
+        body,
     });
     if let Some(parent) = parent {
         let parent = any(parent);

@@ -4,6 +4,7 @@ use crate::{
     buffer::{self, Buffer},
     callback, cancel,
     carrier::Carrier,
+    checks,
     device::Device,
     ffi::Out,
     file::{self, File},
@@ -133,8 +134,9 @@ pub fn make(
         buffer: Mutex::new(buffer),
         information: AtomicUsize::new(0),
     };
-    // Under no parent: it goes when it is completed, and not with its device, at whose end none may be left.
-    object::create(&device.init.request_attributes, None, body)
+    // All children of a device are in one place, for which the threads that a benchmark has would wait.
+    let parent = checks::COSTLY.then(|| device.handle());
+    object::create(&device.init.request_attributes, parent, body)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is padding")]

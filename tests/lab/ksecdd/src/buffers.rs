@@ -12,6 +12,7 @@ use crate::{
     },
     tls::outcome::{Alert, Outcome},
 };
+use smallvec::SmallVec;
 use std::{ffi::c_void, ptr};
 use tlsgate_lab_control::ksecdd::{ExtraPointer, FailedOutput, Missing, Switches};
 use windows_sys::Win32::{
@@ -25,12 +26,15 @@ use windows_sys::Win32::{
 /// More than any call has.
 const MAX_BUFFERS: u32 = 32;
 
+/// As many as most have.
+const MOST_OFTEN: usize = 4;
+
 /// A descriptor as the caller passed it.
 #[derive(Debug)]
 pub struct Buffers {
     descriptor: Place,
     array: Place,
-    list: Vec<Buffer>,
+    list: SmallVec<[Buffer; MOST_OFTEN]>,
 }
 
 /// One buffer of a descriptor.
@@ -70,7 +74,7 @@ impl Buffers {
             || format!("{what}: {cBuffers} buffers"),
         )?;
         let count = cBuffers as usize;
-        let mut list = Vec::with_capacity(count);
+        let mut list = SmallVec::with_capacity(count);
         for index in 0..count {
             let header = pBuffers.wrapping_add(index);
             // SAFETY: as this function's caller asserts.
@@ -108,7 +112,7 @@ impl Buffers {
     }
 
     /// The types of the buffers.
-    pub fn kinds(&self) -> Vec<u32> {
+    pub fn kinds(&self) -> SmallVec<[u32; MOST_OFTEN]> {
         self.list.iter().map(|buffer| buffer.kind).collect()
     }
 

@@ -1,9 +1,7 @@
 //! Handles that tell nothing and are never given out twice.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use windows_sys::Win32::Security::Credentials::SecHandle;
 
 /// The upper bits of every handle and async context pointer: no canonical x64 address has them, so
@@ -17,7 +15,7 @@ pub struct Table<T> {
 
 struct Inner<T> {
     last: usize,
-    live: HashMap<usize, Arc<T>>,
+    live: FxHashMap<usize, Arc<T>>,
 }
 
 impl<T> Default for Table<T> {
@@ -25,7 +23,7 @@ impl<T> Default for Table<T> {
         Self {
             inner: Mutex::new(Inner {
                 last: 0,
-                live: HashMap::new(),
+                live: FxHashMap::default(),
             }),
         }
     }

@@ -66,4 +66,5 @@ fn waking_as_windows_does(command: &Command) -> Command {
 const METHOD: &str = "\
 In process: the driver is the packaged tlsgate.sys, byte for byte, loaded in Wine's kernel process. The KMDF \
 stand-in calls it there directly, without Wine's own way of an IOCTL. Where two things are compared, they take turns \
-in one run, and the figure is the median of the turns' ratios, with half the distance between their quartiles.";
+in one run, and the figure is the median of the turns' ratios, with half the distance between their quartiles. \
+Threads that are woken wait for their turn (Linux's batch policy).";

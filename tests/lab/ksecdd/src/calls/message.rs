@@ -93,7 +93,7 @@ impl Ksecdd {
         let buffers = unsafe { Buffers::read(&*self.machine, "pMessage", message) }?;
         let kinds = buffers.kinds();
         check(
-            kinds
+            *kinds
                 == [
                     SECBUFFER_DATA,
                     SECBUFFER_EMPTY,
