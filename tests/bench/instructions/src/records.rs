@@ -36,7 +36,7 @@ impl Seal {
     }
 
     pub fn run(&self, world: &World) {
-        let Some(Request::Seal(record)) = decoded(world, Ioctl::Seal, &self.0) else {
+        let Some(Request::Seal(record)) = decoded(Ioctl::Seal, &self.0) else {
             unreachable!("the request is good");
         };
         let session = established(world, &record, Use::Seal);
@@ -67,7 +67,7 @@ impl Unseal {
     }
 
     pub fn run(&self, world: &World) {
-        let Some(Request::Unseal(record)) = decoded(world, Ioctl::Unseal, &self.0) else {
+        let Some(Request::Unseal(record)) = decoded(Ioctl::Unseal, &self.0) else {
             unreachable!("the request is good");
         };
         let session = established(world, &record, Use::Unseal);
@@ -92,8 +92,7 @@ impl Unseal {
     }
 }
 
-fn decoded<'a>(world: &World, ioctl: Ioctl, request: &'a [u8]) -> Option<Request<'a>> {
-    assert!(!world.handle.own.borrow().is_cleaned_up());
+fn decoded(ioctl: Ioctl, request: &[u8]) -> Option<Request<'_>> {
     let room = size_of::<RecordRequest>() + RECORD;
     let decoded = Request::decode(black_box(ioctl.code()), black_box(request), room);
     decoded.ok().map(|(_, request)| request)
