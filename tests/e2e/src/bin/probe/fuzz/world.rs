@@ -9,7 +9,7 @@ use super::{
     requests::{self, Drawn},
 };
 use crate::{
-    bench::{Bench, INTERVAL, answer_so_far, name},
+    bench::{Bench, INTERVAL, answer_so_far, name, within},
     raw,
 };
 use anyhow::{Context, Result, ensure};
@@ -95,7 +95,7 @@ impl<'a> World<'a> {
             next: 0,
         };
         for _ in 0..HANDLES {
-            world.open()?;
+            world.open().await?;
         }
         for handle in &mut world.handles {
             handle.warm(world.bench).await?;
@@ -126,13 +126,16 @@ impl<'a> World<'a> {
         self.trace.split_off(first)
     }
 
-    fn open(&mut self) -> Result<()> {
-        // Wine tells no program that its open failed: no allocation is to fail meanwhile.
+    async fn open(&mut self) -> Result<()> {
+        // Wine waits for no create request, and tells no program that it failed: no allocation is to fail
+        // before the new handle has answered.
         self.bench
             .lab
             .kmdf(|now| now.fail_allocation_after = None)?;
         self.next += 1;
-        self.handles.push(Handle::open(self.next)?);
+        let handle = Handle::open(self.next)?;
+        within(handle.device.driver().version()).await??;
+        self.handles.push(handle);
         Ok(())
     }
 
@@ -157,7 +160,7 @@ impl<'a> World<'a> {
             77..79 => {
                 let index = self.random.usize(..self.handles.len());
                 self.close(index);
-                self.open()
+                self.open().await
             }
             79..82 => {
                 let most = if self.random.u8(..4) == 0 {
