@@ -110,7 +110,8 @@ fn is_good(code: u32, input: &[u8], room: usize) -> bool {
         Ioctl::AcquireCredential => (40, &[(28, 16, 284), (32, 253, 1)]),
         Ioctl::Accept => (40, &[(24, 1024, 1), (28, 65_536, 1)]),
         Ioctl::Connect => (40, &[(24, 253, 1), (28, 1024, 1), (32, 65_536, 1)]),
-        Ioctl::Seal | Ioctl::Unseal => (32, &[(16, 1 << 20, 1)]),
+        Ioctl::Seal => (32, &[(20, 2053, 1), (16, 1 << 20, 1)]),
+        Ioctl::Unseal => (32, &[(20, 0, 1), (16, 1 << 20, 1)]),
         Ioctl::ReleaseCredential | Ioctl::QuerySession | Ioctl::Shutdown | Ioctl::CloseSession => {
             (16, &[])
         }
@@ -142,7 +143,7 @@ fn is_good(code: u32, input: &[u8], room: usize) -> bool {
                 leg_is_good(input, 36, parts[1], parts[0]) && (is_later || parts[2].is_empty())
             }
             Ioctl::Seal | Ioctl::Unseal => {
-                long(input, 8) != 0 && input[20..32].iter().all(|byte| *byte == 0)
+                long(input, 8) != 0 && input[24..32].iter().all(|byte| *byte == 0)
             }
             _ => long(input, 8) != 0,
         }
@@ -330,7 +331,8 @@ impl Drawn {
             Ioctl::AcquireCredential => (40, &[28, 32]),
             Ioctl::Accept => (40, &[24, 28]),
             Ioctl::Connect => (40, &[24, 28, 32]),
-            Ioctl::Seal | Ioctl::Unseal => (32, &[16]),
+            Ioctl::Seal => (32, &[20, 16]),
+            Ioctl::Unseal => (32, &[16]),
             Ioctl::QueryVersion | Ioctl::QueryStatistics => (8, &[]),
             _ => (16, &[]),
         };
@@ -416,6 +418,7 @@ impl Part {
                         let one = Self::Certificate(true, 2).bytes(ioctl, offset);
                         one.repeat(most(limits::MAX_CERTIFICATES))
                     }
+                    (Ioctl::Seal, 20) => vec![22; most(limits::MAX_OVERHEAD)],
                     _ => vec![22; most(limits::MAX_RECORDS)],
                 }
             }
