@@ -3,17 +3,16 @@
 use crate::{
     checks, irql,
     ledger::{self, Whose},
+    mine::Mine,
     stack, unload,
 };
 use std::cell::Cell;
 
-thread_local! {
-    static FUNCTION: Cell<&'static str> = const { Cell::new("no function") };
-}
+static FUNCTION: Mine<Cell<&'static str>> = Mine::new(|| Cell::new("no function"));
 
 /// The function that the driver is calling on this thread, for messages.
 pub fn function() -> &'static str {
-    FUNCTION.get()
+    FUNCTION.get().get()
 }
 
 /// A call of `function`, which the documents allow up to the IRQL `most`. [`stack::look`] comes first, so that
@@ -23,9 +22,9 @@ pub fn from_driver<R>(function: &'static str, most: u8, work: impl FnOnce() -> R
     ledger::change(Whose::Import);
     irql::at_most(function, most);
     let result = if checks::COSTLY {
-        let outer = FUNCTION.replace(function);
+        let outer = FUNCTION.get().replace(function);
         let result = work();
-        FUNCTION.set(outer);
+        FUNCTION.get().set(outer);
         result
     } else {
         work()

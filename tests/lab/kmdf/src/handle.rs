@@ -61,6 +61,12 @@ impl Handle {
         Self(MARK | (kind as u64) << KIND_SHIFT | number << NUMBER_SHIFT)
     }
 
+    /// Whether it says this kind, which an object's own handle says rightly.
+    #[cfg(feature = "bench")]
+    pub fn is_of(self, kind: Kind) -> bool {
+        self.0 >> KIND_SHIFT == (MARK | (kind as u64) << KIND_SHIFT) >> KIND_SHIFT
+    }
+
     /// The kind it was made for; `None` when it never was a handle.
     pub fn kind(self) -> Option<Kind> {
         if self.0 >> 48 != MARK >> 48 {

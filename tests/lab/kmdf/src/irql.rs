@@ -1,6 +1,6 @@
 //! The IRQL of each thread. Wine's is always 0; here it follows the rules of Windows.
 
-use crate::stop::stop;
+use crate::{mine::Mine, stop::stop};
 use std::cell::Cell;
 
 /// `PASSIVE_LEVEL`
@@ -12,18 +12,16 @@ pub const DISPATCH: u8 = 2;
 /// `HIGH_LEVEL`: no limit.
 pub const ANY: u8 = 15;
 
-thread_local! {
-    static CURRENT: Cell<u8> = const { Cell::new(PASSIVE) };
-}
+static CURRENT: Mine<Cell<u8>> = Mine::new(|| Cell::new(PASSIVE));
 
 /// The level of the current thread.
 pub fn current() -> u8 {
-    CURRENT.get()
+    CURRENT.get().get()
 }
 
 /// Sets the level of the current thread and returns the former one.
 pub fn set(level: u8) -> u8 {
-    CURRENT.replace(level)
+    CURRENT.get().replace(level)
 }
 
 /// STOPs when `function` is called above `most`.

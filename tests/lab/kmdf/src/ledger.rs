@@ -6,7 +6,7 @@
 //! that thread is nobody's. Reading the clock takes time as well: [`total`] takes off what that costs, as it was
 //! measured on this machine.
 
-use crate::{call, checks::MEASURED, object::lock};
+use crate::{call, checks::MEASURED, mine::Mine, object::lock};
 use std::{
     arch::x86_64::_rdtsc,
     cell::Cell,
@@ -41,9 +41,7 @@ struct Account {
     stretches: [AtomicU64; KINDS],
 }
 
-thread_local! {
-    static MINE: Cell<Option<&'static Account>> = const { Cell::new(None) };
-}
+static MINE: Mine<Cell<Option<&'static Account>>> = Mine::new(|| Cell::new(None));
 
 /// Every thread's that ever called: they are few, and none is forgotten.
 static ALL: Mutex<Vec<&'static Account>> = Mutex::new(Vec::new());
@@ -82,7 +80,7 @@ pub fn change(whose: Whose) -> Whose {
     if !MEASURED || !RUNS.load(Relaxed) {
         return Whose::Nobody;
     }
-    let account = MINE.get().unwrap_or_else(open);
+    let account = MINE.get().get().unwrap_or_else(open);
     let before = account.whose.load(Relaxed);
     account.whose.store(whose as usize, Relaxed);
     let now = ticks();
@@ -107,7 +105,7 @@ fn add(sum: &AtomicU64, more: u64) {
 fn open() -> &'static Account {
     let account: &'static Account = Box::leak(Box::default());
     lock(&ALL).push(account);
-    MINE.set(Some(account));
+    MINE.get().set(Some(account));
     account
 }
 
@@ -171,7 +169,7 @@ fn measured_cost(import: impl Fn()) -> [Duration; KINDS] {
     run(true);
     // On an account of its own, which is in no sum.
     let account: &'static Account = Box::leak(Box::default());
-    let outer = MINE.replace(Some(account));
+    let outer = MINE.get().replace(Some(account));
     let mut least = [u64::MAX; KINDS];
     for _ in 0..BATCHES {
         for ticks in &account.ticks {
@@ -186,7 +184,7 @@ fn measured_cost(import: impl Fn()) -> [Duration; KINDS] {
             *least = ticks.load(Relaxed).min(*least);
         }
     }
-    MINE.set(outer);
+    MINE.get().set(outer);
     run(did_run);
     least.map(|ticks| time(ticks) / CALLS)
 }

@@ -108,6 +108,8 @@ mod lookaside;
 #[cfg(windows)]
 mod memory;
 #[cfg(windows)]
+mod mine;
+#[cfg(windows)]
 mod object;
 #[cfg(windows)]
 mod patch;

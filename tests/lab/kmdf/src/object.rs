@@ -84,14 +84,22 @@ impl<T: Body> Deref for Ref<T> {
 }
 
 impl Object {
-    fn is_deleted(&self) -> bool {
+    /// Whether it is deleted, though a reference may keep it.
+    pub fn is_deleted(&self) -> bool {
         self.is_deleted.load(Ordering::Acquire)
     }
 
-    /// What it is, if it is of kind `T` and not deleted.
-    #[cfg(feature = "bench")]
-    pub fn alive<T: Body>(&self) -> Option<&T> {
-        self.body.downcast_ref().filter(|_| !self.is_deleted())
+    /// What it is, which must be of kind `T`.
+    fn body<T: Body>(&self) -> &T {
+        self.body.downcast_ref().unwrap_or_else(|| {
+            stop!(
+                "wrong-handle-type",
+                "{} wants a {:?} and got a {:?}",
+                call::function(),
+                T::KIND,
+                self.handle.kind()
+            )
+        })
     }
 }
 
@@ -233,15 +241,7 @@ fn alive(handle: Handle) -> Option<Arc<Object>> {
 /// it.
 pub fn find_even_deleted<T: Body>(handle: Handle) -> Ref<T> {
     let object = any(handle);
-    if !object.body.is::<T>() {
-        stop!(
-            "wrong-handle-type",
-            "{} wants a {:?} and got a {:?}",
-            call::function(),
-            T::KIND,
-            handle.kind()
-        );
-    }
+    object.body::<T>();
     Ref {
         object,
         kind: std::marker::PhantomData,
@@ -257,13 +257,28 @@ pub fn find<T: Body>(handle: Handle) -> Ref<T> {
     found
 }
 
-/// What `look` makes of the object with this handle, which must be of kind `T` and not deleted, and may be
-/// remembered as in use all the time.
-pub fn with<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
+/// What `look` makes of the object with this handle, of any kind, deleted or not as long as a reference keeps it. It
+/// may be remembered as in use all the time: `look` uses no other one this way, and deletes none.
+fn with_any<R>(handle: Handle, look: impl FnOnce(&Object) -> R) -> R {
     #[cfg(feature = "bench")]
-    return crate::bench::recent::with(handle, look);
+    return crate::bench::recent::with_any(handle, look);
     #[cfg(not(feature = "bench"))]
-    look(&find::<T>(handle))
+    look(&any(handle))
+}
+
+/// As [`find_even_deleted`], for a look alone, in which no object is used this way or deleted.
+pub fn with_even_deleted<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
+    with_any(handle, |object| look(object.body()))
+}
+
+/// As [`find`], for a look alone, in which no object is used this way or deleted.
+pub fn with<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
+    with_any(handle, |object| {
+        if object.is_deleted() {
+            stop!("use-after-delete", "{}: {:?}", call::function(), T::KIND);
+        }
+        look(object.body())
+    })
 }
 
 /// Deletes an object and what hangs under it: children's `EvtCleanupCallback` first, then its own.
@@ -375,12 +390,11 @@ pub fn wdf_dereference(handle: Handle, _tag: usize, _line: i32, _file: usize) {
 
 /// `WdfObjectGetTypedContextWorker`: NULL when the object has no context of this type.
 pub fn wdf_context(handle: Handle, kind: usize) -> usize {
-    let object = any(handle);
-    let contexts = lock(&object.contexts);
-    contexts
-        .iter()
-        .find(|context| context.is(kind))
-        .map_or(0, Context::address)
+    with_any(handle, |object| {
+        let contexts = lock(&object.contexts);
+        let wanted = contexts.iter().find(|context| context.is(kind));
+        wanted.map_or(0, Context::address)
+    })
 }
 
 /// `WdfObjectAllocateContext`

@@ -136,7 +136,10 @@ pub fn make(
     };
     // All children of a device are in one place, for which the threads that a benchmark has would wait.
     let parent = checks::COSTLY.then(|| device.handle());
-    object::create(&device.init.request_attributes, parent, body)
+    let request = object::create(&device.init.request_attributes, parent, body);
+    #[cfg(feature = "bench")]
+    crate::bench::recent::made(request.clone().object());
+    request
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the upper half is padding")]
@@ -178,10 +181,12 @@ pub fn obey<T>(outcome: Result<T, Broken>) -> T {
     outcome.unwrap_or_else(|rule| stop!(rule, "{}", crate::call::function()))
 }
 
-fn owned(handle: Handle) -> Ref<Request> {
-    let request = object::find_even_deleted::<Request>(handle);
-    obey(lock(&request.life).owned());
-    request
+/// What `look` makes of a request, which must be the driver's. `look` uses no object.
+fn owned<R>(handle: Handle, look: impl FnOnce(&Request) -> R) -> R {
+    object::with_even_deleted(handle, |request: &Request| {
+        obey(lock(&request.life).owned());
+        look(request)
+    })
 }
 
 /// `WdfRequestCompleteWithInformation`
@@ -201,8 +206,10 @@ pub fn complete(handle: Handle, status: NtStatus, information: usize) {
 
 /// `WdfRequestComplete`
 pub fn complete_plain(handle: Handle, status: NtStatus) {
-    let request = object::find_even_deleted::<Request>(handle);
-    complete(handle, status, request.information.load(Ordering::Relaxed));
+    let information = object::with_even_deleted(handle, |request: &Request| {
+        request.information.load(Ordering::Relaxed)
+    });
+    complete(handle, status, information);
 }
 
 /// `WdfRequestCompleteWithPriorityBoost`
@@ -247,7 +254,6 @@ fn is_error(status: NtStatus) -> bool {
 
 /// `WdfRequestGetParameters`
 pub fn parameters(handle: Handle, result: Out<RequestParameters>) {
-    let request = owned(handle);
     let given = result
         .get()
         .map_or(0, |parameters| usize::from(parameters.size));
@@ -255,7 +261,7 @@ pub fn parameters(handle: Handle, result: Out<RequestParameters>) {
         stop!("structure-size", "WDF_REQUEST_PARAMETERS.Size is {given}");
     }
     #[expect(clippy::cast_possible_truncation, reason = "compared above")]
-    result.set(RequestParameters {
+    result.set(owned(handle, |request| RequestParameters {
         size: given as u16,
         minor: request.minor,
         kind: u32::from(request.major),
@@ -263,19 +269,21 @@ pub fn parameters(handle: Handle, result: Out<RequestParameters>) {
         input_length: request.input,
         code: request.code,
         type3: 0,
-    });
+    }));
 }
 
 /// `WdfRequestRetrieveInputBuffer`
 pub fn input(handle: Handle, least: usize, result: Out<usize>, length: Out<usize>) -> NtStatus {
-    let request = owned(handle);
-    retrieve(&request, request.input, least, result, length)
+    owned(handle, |request| {
+        retrieve(request, request.input, least, result, length)
+    })
 }
 
 /// `WdfRequestRetrieveOutputBuffer`
 pub fn output(handle: Handle, least: usize, result: Out<usize>, length: Out<usize>) -> NtStatus {
-    let request = owned(handle);
-    retrieve(&request, request.output, least, result, length)
+    owned(handle, |request| {
+        retrieve(request, request.output, least, result, length)
+    })
 }
 
 fn retrieve(
@@ -296,44 +304,47 @@ fn retrieve(
 
 /// `WdfRequestSetInformation`
 pub fn set_information(handle: Handle, information: usize) {
-    owned(handle)
-        .information
-        .store(information, Ordering::Relaxed);
+    owned(handle, |request| {
+        request.information.store(information, Ordering::Relaxed);
+    });
 }
 
 /// `WdfRequestGetInformation`
 pub fn information(handle: Handle) -> usize {
-    owned(handle).information.load(Ordering::Relaxed)
+    owned(handle, |request| {
+        request.information.load(Ordering::Relaxed)
+    })
 }
 
 /// `WdfRequestGetFileObject`
 pub fn file(handle: Handle) -> Handle {
-    owned(handle).file.handle()
+    owned(handle, |request| request.file.handle())
 }
 
 /// `WdfRequestGetIoQueue`
 pub fn io_queue(handle: Handle) -> Handle {
-    owned(handle).queue.get().copied().unwrap_or(Handle::NONE)
+    owned(handle, |request| request.queue.get().copied()).unwrap_or(Handle::NONE)
 }
 
 /// `WdfRequestGetRequestorProcessId`
 pub fn process(handle: Handle) -> u32 {
-    owned(handle).caller.process
+    owned(handle, |request| request.caller.process)
 }
 
 /// `WdfRequestGetRequestorMode`: `UserMode`, always.
 pub fn mode(handle: Handle) -> i8 {
-    _ = owned(handle);
-    1
+    owned(handle, |_| 1)
 }
 
 /// `WdfRequestMarkCancelableEx`
 pub fn mark_cancelable(handle: Handle, callback: Option<EvtCancel>) -> NtStatus {
-    let request = object::find_even_deleted::<Request>(handle);
     let Some(callback) = callback else {
         stop!("null-pointer", "EvtRequestCancel is NULL")
     };
-    if obey(lock(&request.life).mark(callback)) {
+    let marked = object::with_even_deleted(handle, |request: &Request| {
+        obey(lock(&request.life).mark(callback))
+    });
+    if marked {
         STATUS_SUCCESS
     } else {
         STATUS_CANCELLED
@@ -342,8 +353,10 @@ pub fn mark_cancelable(handle: Handle, callback: Option<EvtCancel>) -> NtStatus 
 
 /// `WdfRequestUnmarkCancelable`
 pub fn unmark_cancelable(handle: Handle) -> NtStatus {
-    let request = object::find_even_deleted::<Request>(handle);
-    if obey(lock(&request.life).unmark()) {
+    let unmarked = object::with_even_deleted(handle, |request: &Request| {
+        obey(lock(&request.life).unmark())
+    });
+    if unmarked {
         STATUS_SUCCESS
     } else {
         STATUS_CANCELLED

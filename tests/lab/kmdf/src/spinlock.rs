@@ -8,6 +8,7 @@ use crate::{
     handle::{Handle, Kind},
     irql::{self, DISPATCH},
     layout::{NtStatus, ObjectAttributes},
+    mine::Mine,
     object::{self, Body, lock},
     stop::stop,
 };
@@ -55,10 +56,8 @@ impl Body for SpinLock {
     }
 }
 
-thread_local! {
-    /// The locks this thread holds, and the IRQL before each.
-    static HELD: RefCell<Vec<(Handle, u8)>> = const { RefCell::new(Vec::new()) };
-}
+/// The locks this thread holds, and the IRQL before each.
+static HELD: Mine<RefCell<Vec<(Handle, u8)>>> = Mine::new(RefCell::default);
 
 /// What was taken under each lock so far. A way around in a circle may deadlock.
 static TAKEN_UNDER: LazyLock<Mutex<HashMap<Handle, HashSet<Handle>>>> =
@@ -66,7 +65,7 @@ static TAKEN_UNDER: LazyLock<Mutex<HashMap<Handle, HashSet<Handle>>>> =
 
 /// How many spin locks the current thread holds.
 pub fn held() -> usize {
-    HELD.with_borrow(Vec::len)
+    HELD.get().borrow().len()
 }
 
 /// `WdfSpinLockCreate`
@@ -81,7 +80,8 @@ pub fn create(attributes: In<ObjectAttributes>, result: Out<Handle>) -> NtStatus
 
 /// `WdfSpinLockAcquire`
 pub fn acquire(handle: Handle) {
-    HELD.with_borrow(|held| {
+    {
+        let held = HELD.get().borrow();
         if held.iter().any(|&(other, _)| other == handle) {
             stop!("spin-lock-recursion", "this thread holds it already");
         }
@@ -97,13 +97,13 @@ pub fn acquire(handle: Handle) {
             }
             order.entry(outer).or_default().insert(handle);
         }
-    });
+    }
     let before = object::with(handle, |spin_lock: &SpinLock| {
         let before = irql::set(DISPATCH);
         spin_lock.take();
         before
     });
-    HELD.with_borrow_mut(|held| held.push((handle, before)));
+    HELD.get().borrow_mut().push((handle, before));
 }
 
 /// Whether `last` was taken under `first`, or under a lock that was, and so on.
@@ -123,7 +123,7 @@ fn leads_to(order: &HashMap<Handle, HashSet<Handle>>, first: Handle, last: Handl
 
 /// `WdfSpinLockRelease`
 pub fn release(handle: Handle) {
-    let Some((last, before)) = HELD.with_borrow_mut(Vec::pop) else {
+    let Some((last, before)) = HELD.get().borrow_mut().pop() else {
         stop!("spin-lock-not-held", "this thread holds none");
     };
     if last != handle {

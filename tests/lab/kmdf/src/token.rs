@@ -9,6 +9,7 @@ use crate::{
     control,
     ffi::{In, Out},
     layout::NtStatus,
+    mine::Mine,
     object::lock,
     stop::stop,
     wdm,
@@ -143,31 +144,29 @@ const _: () = {
     assert!(std::mem::offset_of!(ClientContext, control) == 28);
 };
 
-thread_local! {
-    /// The token the driver impersonates on this thread.
-    static CURRENT: Cell<Option<Token>> = const { Cell::new(None) };
-    /// Whose request this thread carries in.
-    static CALLER: Cell<Option<Caller>> = const { Cell::new(None) };
-}
+/// The token the driver impersonates on this thread.
+static CURRENT: Mine<Cell<Option<Token>>> = Mine::new(|| Cell::new(None));
+/// Whose request this thread carries in.
+static CALLER: Mine<Cell<Option<Caller>>> = Mine::new(|| Cell::new(None));
 
 static REFERENCES: LazyLock<Mutex<HashMap<Token, usize>>> = LazyLock::new(Mutex::default);
 
 /// What the driver impersonates on this thread.
 pub fn current() -> Option<Token> {
-    CURRENT.get()
+    CURRENT.get().get()
 }
 
 /// Runs `callback` on a thread that is the caller's, or nobody's.
 pub fn on_behalf<R>(caller: Option<Caller>, callback: impl FnOnce() -> R) -> R {
-    let outer = CALLER.replace(caller);
+    let outer = CALLER.get().replace(caller);
     let result = callback();
-    CALLER.set(outer);
+    CALLER.get().set(outer);
     result
 }
 
 /// `PsGetCurrentProcessId`: the caller's process where Windows would run on its thread.
 pub fn process_id() -> usize {
-    CALLER.get().map_or(SYSTEM, |caller| caller.process) as usize
+    CALLER.get().get().map_or(SYSTEM, |caller| caller.process) as usize
 }
 
 /// All references to tokens.
@@ -215,11 +214,11 @@ pub fn check_at_unload() {
 
 /// `SeCaptureSubjectContext`
 pub fn capture(result: Out<SubjectContext>) {
-    let caller = CALLER.get();
+    let caller = CALLER.get().get();
     let (process, account) = caller.map_or((SYSTEM, AccountNumber::SYSTEM), |caller| {
         (caller.process, caller.account)
     });
-    let thread = CURRENT.get().or_else(|| {
+    let thread = CURRENT.get().get().or_else(|| {
         caller
             .and_then(|caller| caller.level)
             .map(|level| Token::new(process, account, level))
@@ -324,12 +323,12 @@ pub fn impersonate(context: In<ClientContext>, _thread: usize) -> NtStatus {
     if references_of(context.token) == 0 {
         stop!("token-use-after-free", "SeImpersonateClientEx");
     }
-    if CURRENT.get().is_some() {
+    if CURRENT.get().get().is_some() {
         stop!("impersonated-twice", "the thread impersonates already");
     }
     let level = context.quality.level.to_le_bytes()[0];
     let token = context.token;
-    CURRENT.set(Some(reference(Token::new(
+    CURRENT.get().set(Some(reference(Token::new(
         token.process(),
         token.account(),
         level,
@@ -339,7 +338,7 @@ pub fn impersonate(context: In<ClientContext>, _thread: usize) -> NtStatus {
 
 /// `PsRevertToSelf`
 pub fn revert() {
-    match CURRENT.take() {
+    match CURRENT.get().take() {
         Some(token) => dereference(token),
         None => stop!("revert-without-impersonation", "PsRevertToSelf"),
     }
@@ -359,6 +358,7 @@ pub fn kind(token: Token) -> u32 {
 pub extern "system" fn LabCurrentToken() -> u64 {
     CURRENT
         .get()
+        .get()
         .map_or(0, |token| token.0 & !(MARK | ACCOUNT_MASK))
 }
 
@@ -372,8 +372,8 @@ pub extern "system" fn LabCurrentToken() -> u64 {
 /// `buffer` has place for `capacity` units.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn LabTokenAccount(buffer: *mut u16, capacity: usize) -> usize {
-    let account = CURRENT.get().map(Token::account).or_else(|| {
-        let caller = CALLER.get();
+    let account = CURRENT.get().get().map(Token::account).or_else(|| {
+        let caller = CALLER.get().get();
         caller.map(|caller| caller.account)
     });
     let account = account.unwrap_or(AccountNumber::SYSTEM).account();

@@ -4,7 +4,7 @@
 
 use crate::{
     machine::Machine,
-    memory::{Place, Watch, get},
+    memory::{Place, Watch, get_from},
     protocols,
     rules::{
         ALERT_BUFFER_MISSING, APPLICATION_PROTOCOLS, Checked, DESCRIPTOR_SHAPE, DESCRIPTOR_VERSION,
@@ -60,11 +60,12 @@ impl Buffers {
         descriptor: *const SecBufferDesc,
     ) -> Checked<Self> {
         // SAFETY: as this function's caller asserts.
+        let (description, descriptor) = unsafe { get_from(machine, what, descriptor) }?;
         let SecBufferDesc {
             ulVersion,
             cBuffers,
             pBuffers,
-        } = unsafe { get(machine, what, descriptor) }?;
+        } = description;
         check(ulVersion == SECBUFFER_VERSION, DESCRIPTOR_VERSION, || {
             format!("{what}: version {ulVersion}")
         })?;
@@ -76,13 +77,14 @@ impl Buffers {
         let count = cBuffers as usize;
         let mut list = SmallVec::with_capacity(count);
         for index in 0..count {
-            let header = pBuffers.wrapping_add(index);
+            let place = pBuffers.cast_const().wrapping_add(index);
             // SAFETY: as this function's caller asserts.
+            let (buffer, header) = unsafe { get_from(machine, what, place) }?;
             let SecBuffer {
                 cbBuffer,
                 BufferType,
                 pvBuffer,
-            } = unsafe { get(machine, what, header) }?;
+            } = buffer;
             let length = if BufferType == SECBUFFER_EMPTY {
                 0
             } else {
@@ -91,11 +93,11 @@ impl Buffers {
             list.push(Buffer {
                 kind: BufferType,
                 place: Place::bytes(machine, what, pvBuffer, length)?,
-                header: Place::of(machine, what, header)?,
+                header,
             });
         }
         Ok(Self {
-            descriptor: Place::of(machine, what, descriptor)?,
+            descriptor,
             array: Place::bytes(
                 machine,
                 what,

@@ -12,7 +12,10 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 use tlsgate_lab_control::ksecdd::{
     Acquired, Completion, Fault, Function, Latency, State, Switches,
@@ -46,12 +49,15 @@ pub struct Ksecdd {
     /// Async contexts whose callback got lost, the oldest first.
     pub lost: Mutex<Vec<Arc<AsyncContext>>>,
     switches: Mutex<Arc<Switches>>,
+    /// Whether the switches have faults yet to come. Changed under their lock.
+    has_faults: AtomicBool,
+    /// Calls of each function.
+    calls: [AtomicU64; Function::ALL.len()],
     counts: Mutex<Counts>,
 }
 
 #[derive(Default)]
 struct Counts {
-    calls: BTreeMap<Function, u64>,
     completions: BTreeMap<i32, u64>,
     in_flight: usize,
     most_in_flight: usize,
@@ -73,6 +79,8 @@ impl Ksecdd {
             random: Mutex::new(fastrand::Rng::with_seed(0)),
             lost: Mutex::default(),
             switches: Mutex::default(),
+            has_faults: AtomicBool::new(false),
+            calls: Default::default(),
             counts: Mutex::default(),
         };
         ksecdd.notifiers.set(NOTIFIERS, Latency::default());
@@ -91,7 +99,11 @@ impl Ksecdd {
         if let Completion::Mixed(seed) = switches.completion {
             lock(&self.random).seed(seed);
         }
-        let before = std::mem::replace(&mut *lock(&self.switches), Arc::new(switches));
+        let mut current = lock(&self.switches);
+        self.has_faults
+            .store(!switches.faults.is_empty(), Ordering::Release);
+        let before = std::mem::replace(&mut *current, Arc::new(switches));
+        drop(current);
         Arc::unwrap_or_clone(before)
     }
 
@@ -108,15 +120,23 @@ impl Ksecdd {
             most_in_flight: counts.most_in_flight,
             callbacks_lost: counts.callbacks_lost,
             callbacks_owed: lock(&self.lost).len(),
-            calls: counts.calls.clone(),
+            calls: self.calls(),
             completions: counts.completions.clone(),
             acquired: counts.acquired.iter().cloned().collect(),
         }
     }
 
+    fn calls(&self) -> BTreeMap<Function, u64> {
+        let counts = self.calls.iter().map(|count| count.load(Ordering::Relaxed));
+        let each = Function::ALL.into_iter().zip(counts);
+        each.filter(|&(_, count)| count > 0).collect()
+    }
+
     /// Counts a call of a function, and looks at where it comes from.
     pub fn enter(&self, function: Function) -> Checked<()> {
-        *lock(&self.counts).calls.entry(function).or_default() += 1;
+        if let Some(count) = self.calls.get(function as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         let irql = self.machine.irql();
         check(irql <= highest_irql(function), IRQL_TOO_HIGH, || {
             format!("{function:?} at IRQL {irql}")
@@ -171,11 +191,16 @@ impl Ksecdd {
 
     /// Looks at the faults yet to come, and takes those that are due.
     pub fn faults(&self, look: impl FnOnce(&mut Vec<Fault>)) {
+        // Most have none, and then nothing is locked or copied.
+        if !self.has_faults.load(Ordering::Acquire) {
+            return;
+        }
         let mut switches = lock(&self.switches);
-        // Most have none, and then nothing is copied.
         if !switches.faults.is_empty() {
             look(&mut Arc::make_mut(&mut switches).faults);
         }
+        self.has_faults
+            .store(!switches.faults.is_empty(), Ordering::Release);
     }
 }
 
@@ -198,6 +223,13 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_function_has_its_place() {
+        for (place, function) in Function::ALL.into_iter().enumerate() {
+            assert_eq!(function as usize, place, "{function:?}");
+        }
+    }
 
     #[test]
     fn each_import_has_its_highest_irql() {

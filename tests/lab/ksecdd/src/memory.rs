@@ -115,9 +115,23 @@ pub unsafe fn get<T: Copy>(
     what: &'static str,
     pointer: *const T,
 ) -> Checked<T> {
-    Place::of(machine, what, pointer)?;
+    // SAFETY: as this function's caller asserts.
+    unsafe { get_from(machine, what, pointer) }.map(|(value, _)| value)
+}
+
+/// As [`get`], with the place that it was read from.
+///
+/// # Safety
+///
+/// As for [`get`].
+pub unsafe fn get_from<T: Copy>(
+    machine: &dyn Machine,
+    what: &'static str,
+    pointer: *const T,
+) -> Checked<(T, Place)> {
+    let place = Place::of(machine, what, pointer)?;
     // SAFETY: it is aligned and accessible, the rest is asserted by this function's caller.
-    Ok(unsafe { pointer.read() })
+    Ok((unsafe { pointer.read() }, place))
 }
 
 /// Memory that must stay as it is from a call to its completion. ("The memory must stay valid

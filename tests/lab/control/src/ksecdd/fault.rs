@@ -26,6 +26,27 @@ pub enum Function {
 }
 
 impl Function {
+    /// Each, in the order of their discriminants.
+    pub const ALL: [Self; 17] = [
+        Self::SspiCreateAsyncContext,
+        Self::SspiFreeAsyncContext,
+        Self::SspiReinitAsyncContext,
+        Self::SspiSetAsyncNotifyCallback,
+        Self::SspiAsyncContextRequiresNotify,
+        Self::SspiGetAsyncCallStatus,
+        Self::SspiAcquireCredentialsHandleAsyncW,
+        Self::SspiAcceptSecurityContextAsync,
+        Self::SspiInitializeSecurityContextAsyncW,
+        Self::SspiDeleteSecurityContextAsync,
+        Self::SspiFreeCredentialsHandleAsync,
+        Self::QueryContextAttributesW,
+        Self::SealMessage,
+        Self::UnsealMessage,
+        Self::FreeContextBuffer,
+        Self::DeleteSecurityContext,
+        Self::FreeCredentialsHandle,
+    ];
+
     /// Whether its result comes by a callback.
     #[must_use]
     pub fn is_asynchronous(self) -> bool {

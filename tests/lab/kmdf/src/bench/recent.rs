@@ -1,34 +1,61 @@
-//! The objects that each thread uses all the time: to find them again, it writes nothing that other threads do.
+//! The objects that each thread uses all the time, and the request it carries: to find them again, it writes nothing
+//! that other threads do.
 
 use crate::{
-    handle::Handle,
-    object::{self, Body, Object},
+    handle::{Handle, Kind},
+    mine::Mine,
+    object::{self, Object},
 };
 use std::{cell::RefCell, sync::Arc};
 
-/// How many a thread remembers: more than a benchmark's driver has spin locks.
+/// How many a thread remembers beside the request: more than a benchmark's driver has spin locks.
 const MOST: usize = 16;
 
-thread_local! {
-    static FOUND: RefCell<Vec<(Handle, Arc<Object>)>> = const { RefCell::new(Vec::new()) };
+/// What a thread has found.
+#[derive(Default)]
+struct Found {
+    /// A thread carries one at a time, and most never come back.
+    request: Option<Arc<Object>>,
+    others: Vec<Arc<Object>>,
 }
 
-/// What `look` makes of the object with this handle, which must be of kind `T` and not deleted. `look` uses no
-/// object this way.
-pub fn with<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
-    FOUND.with_borrow_mut(|found| {
-        let alive = found
-            .iter()
-            .find(|(known, _)| *known == handle)
-            .and_then(|(_, object)| object.alive::<T>());
-        if let Some(object) = alive {
-            return look(object);
+static FOUND: Mine<RefCell<Found>> = Mine::new(RefCell::default);
+
+impl Found {
+    /// The object with this handle, if it is remembered and not deleted.
+    fn get(&self, handle: Handle) -> Option<&Object> {
+        let found = self.request.iter().chain(&self.others);
+        let known = found.into_iter().find(|object| object.handle == handle);
+        known
+            .map(|object| &**object)
+            .filter(|object| !object.is_deleted())
+    }
+
+    fn keep(&mut self, object: Arc<Object>) {
+        if object.handle.is_of(Kind::Request) {
+            self.request = Some(object);
+            return;
         }
-        let object = object::find::<T>(handle);
-        let done = look(&object);
-        found.retain(|(known, _)| *known != handle);
-        found.truncate(MOST - 1);
-        found.insert(0, (handle, object.object()));
-        done
-    })
+        self.others.retain(|known| known.handle != object.handle);
+        self.others.truncate(MOST - 1);
+        self.others.insert(0, object);
+    }
+}
+
+/// What `look` makes of the object with this handle, of any kind, deleted or not as long as a reference keeps it.
+/// `look` uses no object this way, and deletes none.
+pub fn with_any<R>(handle: Handle, look: impl FnOnce(&Object) -> R) -> R {
+    let mut found = FOUND.get().borrow_mut();
+    if let Some(object) = found.get(handle) {
+        return look(object);
+    }
+    let object = object::any(handle);
+    let done = look(&object);
+    found.keep(object);
+    done
+}
+
+/// This thread has made a request, and will be asked for it.
+pub fn made(request: Arc<Object>) {
+    FOUND.get().borrow_mut().keep(request);
 }

@@ -7,6 +7,7 @@
 use super::sleepers::Sleepers;
 use crate::{
     ledger::{self, Whose},
+    mine::Mine,
     spinlock,
     stop::lab_failed,
 };
@@ -85,7 +86,7 @@ pub fn release(semaphore: usize, more: i32) -> i32 {
         } else if spinlock::held() > 0 {
             // At DISPATCH_LEVEL nobody else runs on this processor. Who is woken at once may do so here, and take this
             // thread's place while it holds what everybody wants.
-            if let Some(other) = LATER.replace(Some(semaphore)) {
+            if let Some(other) = LATER.get().replace(Some(semaphore)) {
                 wake_one(other);
             }
         } else {
@@ -95,14 +96,12 @@ pub fn release(semaphore: usize, more: i32) -> i32 {
     before
 }
 
-thread_local! {
-    /// Where somebody sleeps who is to be woken when this thread has let its spin locks go.
-    static LATER: Cell<Option<&'static Semaphore>> = const { Cell::new(None) };
-}
+/// Where somebody sleeps who is to be woken when this thread has let its spin locks go.
+static LATER: Mine<Cell<Option<&'static Semaphore>>> = Mine::new(|| Cell::new(None));
 
 /// This thread has let its last spin lock go.
 pub fn wake_whom_it_is_time_to() {
-    if let Some(semaphore) = LATER.take() {
+    if let Some(semaphore) = LATER.get().take() {
         wake_one(semaphore);
     }
 }

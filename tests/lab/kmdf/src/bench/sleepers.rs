@@ -4,13 +4,10 @@
 //! processors are all taken, a thread that loses its own within one has the others spin for milliseconds; a quarter
 //! of the time of a benchmark went there. A set of bits needs no lock.
 
-use crate::stop::lab_failed;
-use std::{
-    cell::OnceCell,
-    sync::atomic::{
-        AtomicU32, AtomicU64,
-        Ordering::{Relaxed, SeqCst},
-    },
+use crate::{mine::Mine, stop::lab_failed};
+use std::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
 };
 use windows_sys::Win32::{Foundation::NTSTATUS, System::Threading::GetCurrentThreadId};
 
@@ -28,9 +25,7 @@ const MOST: u32 = u64::BITS;
 static THREADS: [AtomicU32; MOST as usize] = [const { AtomicU32::new(0) }; MOST as usize];
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-thread_local! {
-    static PLACE: OnceCell<u64> = const { OnceCell::new() };
-}
+static PLACE: Mine<u64> = Mine::new(take_place);
 
 /// The threads that sleep for one reason: a bit for each.
 #[derive(Default)]
@@ -40,7 +35,7 @@ pub struct Sleepers(AtomicU64);
 impl Sleepers {
     /// Sleeps until woken, or for no reason, unless there is no need to any more.
     pub fn sleep(&self, is_needed: impl Fn() -> bool) {
-        let mine = 1 << PLACE.with(|place| *place.get_or_init(take_place));
+        let mine = 1 << *PLACE.get();
         self.0.fetch_or(mine, SeqCst);
         // Whoever ends the need either sees the bit, or has done so before this looks.
         if is_needed() {
