@@ -216,6 +216,14 @@ pub fn exists(handle: Handle) -> bool {
 
 /// The object with this handle, of any kind, deleted or not as long as a reference keeps it.
 pub fn any(handle: Handle) -> Arc<Object> {
+    #[cfg(feature = "bench")]
+    return crate::bench::recent::any(handle);
+    #[cfg(not(feature = "bench"))]
+    look_up(handle)
+}
+
+/// As [`any`], among all there are.
+pub fn look_up(handle: Handle) -> Arc<Object> {
     if let Some(object) = alive(handle) {
         return object;
     }
@@ -257,8 +265,8 @@ pub fn find<T: Body>(handle: Handle) -> Ref<T> {
     found
 }
 
-/// What `look` makes of the object with this handle, of any kind, deleted or not as long as a reference keeps it. It
-/// may be remembered as in use all the time: `look` uses no other one this way, and deletes none.
+/// What `look` makes of the object with this handle, of any kind, deleted or not as long as a reference keeps it.
+/// `look` uses no object by its handle.
 fn with_any<R>(handle: Handle, look: impl FnOnce(&Object) -> R) -> R {
     #[cfg(feature = "bench")]
     return crate::bench::recent::with_any(handle, look);
@@ -266,12 +274,12 @@ fn with_any<R>(handle: Handle, look: impl FnOnce(&Object) -> R) -> R {
     look(&any(handle))
 }
 
-/// As [`find_even_deleted`], for a look alone, in which no object is used this way or deleted.
+/// As [`find_even_deleted`], for a look alone, which uses no object by its handle.
 pub fn with_even_deleted<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
     with_any(handle, |object| look(object.body()))
 }
 
-/// As [`find`], for a look alone, in which no object is used this way or deleted.
+/// As [`find`], for a look alone, which uses no object by its handle.
 pub fn with<T: Body, R>(handle: Handle, look: impl FnOnce(&T) -> R) -> R {
     with_any(handle, |object| {
         if object.is_deleted() {

@@ -106,20 +106,22 @@ pub fn device(handle: Handle) -> Handle {
 
 /// `WdfDeviceEnqueueRequest`
 pub fn enqueue(device: Handle, handle: Handle) -> NtStatus {
-    let device = object::find::<Device>(device);
+    let queue = object::with(device, |device: &Device| {
+        device.default_queue.get().copied()
+    });
     let request = object::find_even_deleted::<Request>(handle);
-    insert(&device, &request);
+    insert(queue, &request);
     STATUS_SUCCESS
 }
 
 /// Puts a request into the device's default queue, which presents it.
-pub fn insert(device: &Ref<Device>, request: &Ref<Request>) {
+pub fn insert(queue: Option<Handle>, request: &Ref<Request>) {
     let alive = request::obey(lock(&request.life).enqueue());
     if !alive {
         request::finish(request, STATUS_CANCELLED, 0);
         return;
     }
-    let Some(&queue) = device.default_queue.get() else {
+    let Some(queue) = queue else {
         stop!(
             "queue-config",
             "{}: the device has no default queue",
@@ -127,11 +129,16 @@ pub fn insert(device: &Ref<Device>, request: &Ref<Request>) {
         );
     };
     let queue = object::find::<Queue>(queue);
-    let request = request.clone();
+    if request.carrier.irp().is_none() {
+        present(&queue, request);
+        return;
+    }
     match control::switches().presentation {
-        _ if request.carrier.irp().is_none() => present(&queue, &request),
-        Presentation::Inline if irql::current() == PASSIVE => present(&queue, &request),
-        _ => worker::submit(move || token::on_behalf(None, || present(&queue, &request))),
+        Presentation::Inline if irql::current() == PASSIVE => present(&queue, request),
+        _ => {
+            let request = request.clone();
+            worker::submit(move || token::on_behalf(None, || present(&queue, &request)));
+        }
     }
 }
 

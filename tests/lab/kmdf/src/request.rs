@@ -152,7 +152,7 @@ fn lower(word: u64) -> u32 {
 pub fn arrive(request: &Ref<Request>) {
     let device = object::find::<Device>(request.device);
     let Some(in_caller_context) = device.init.in_caller_context else {
-        queue::insert(&device, request);
+        queue::insert(device.default_queue.get().copied(), request);
         return;
     };
     let handle = request.handle();

@@ -24,15 +24,11 @@ use std::{
 };
 use tlsgate_lab_control::kmdf::DriverState;
 
-struct Gate {
-    state: DriverState,
-    open_files: usize,
-}
-
-static GATE: Mutex<Gate> = Mutex::new(Gate {
-    state: DriverState::Unloaded,
-    open_files: 0,
-});
+static STATE: Mutex<DriverState> = Mutex::new(DriverState::Unloaded);
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
+/// Somebody waits until no file is open. Set before [`OPEN_FILES`] is looked at, which is counted down before this is:
+/// so one of the two sees the other.
+static AWAITED: AtomicBool = AtomicBool::new(false);
 static FILE_CLOSED: Condvar = Condvar::new();
 static OVER: AtomicBool = AtomicBool::new(false);
 /// `EvtDriverUnload` runs.
@@ -50,30 +46,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether the driver is there.
 pub fn state() -> DriverState {
-    lock(&GATE).state
+    *lock(&STATE)
 }
 
 /// A driver was bound.
 pub fn loaded() {
     OVER.store(false, Ordering::Release);
-    lock(&GATE).state = DriverState::Loaded;
+    AWAITED.store(false, Ordering::SeqCst);
+    *lock(&STATE) = DriverState::Loaded;
 }
 
 /// A handle is being opened; false if the driver is on its way out.
 pub fn file_opening() -> bool {
-    let mut gate = lock(&GATE);
-    let loaded = gate.state == DriverState::Loaded;
-    gate.open_files += usize::from(loaded);
+    let state = lock(&STATE);
+    let loaded = *state == DriverState::Loaded;
+    OPEN_FILES.fetch_add(loaded.into(), Ordering::SeqCst);
     loaded
 }
 
 /// A handle is closed for good.
 pub fn file_closed() {
-    let mut gate = lock(&GATE);
-    gate.open_files -= 1;
-    // Before, nobody waits.
-    if gate.state == DriverState::Unloading {
+    OPEN_FILES.fetch_sub(1, Ordering::SeqCst);
+    if AWAITED.load(Ordering::SeqCst) {
+        // Whoever waits has the lock from a look at the count until it sleeps.
+        let state = lock(&STATE);
         FILE_CLOSED.notify_all();
+        drop(state);
     }
 }
 
@@ -83,7 +81,7 @@ pub struct FileHeld(());
 impl FileHeld {
     /// For a file that is open, or on its way to be.
     pub fn new() -> Self {
-        lock(&GATE).open_files += 1;
+        OPEN_FILES.fetch_add(1, Ordering::SeqCst);
         Self(())
     }
 }
@@ -140,14 +138,20 @@ pub extern "system" fn driver_unload(_driver: wdm::Driver) {
 /// Waits until no file is left. A file whose user handle is closed and cleaned up waits for the
 /// driver alone: one that forgets a request would wait for ever, on Windows as well.
 fn wait_for_files() {
-    let mut gate = lock(&GATE);
-    gate.state = DriverState::Unloading;
-    while gate.open_files > 0 {
-        let (before, only_driver) = (gate.open_files, file::all_cleaned_up());
+    let open = || OPEN_FILES.load(Ordering::SeqCst);
+    let mut state = lock(&STATE);
+    *state = DriverState::Unloading;
+    AWAITED.store(true, Ordering::SeqCst);
+    loop {
+        let before = open();
+        if before == 0 {
+            return;
+        }
+        let only_driver = file::all_cleaned_up();
         let (after, wait) = FILE_CLOSED
-            .wait_timeout_while(gate, PATIENCE, |gate| gate.open_files == before)
+            .wait_timeout_while(state, PATIENCE, |_| open() == before)
             .unwrap_or_else(PoisonError::into_inner);
-        gate = after;
+        state = after;
         if wait.timed_out() && only_driver {
             stop!(
                 "request-left-at-unload",
@@ -170,7 +174,7 @@ pub fn finish() {
     }
     OVER.store(true, Ordering::Release);
     after_deletion();
-    lock(&GATE).state = DriverState::Unloaded;
+    *lock(&STATE) = DriverState::Unloaded;
     bind::driver_gone();
     control::finish();
 }

@@ -23,11 +23,11 @@ static FOUND: Mine<RefCell<Found>> = Mine::new(RefCell::default);
 
 impl Found {
     /// The object with this handle, if it is remembered and not deleted.
-    fn get(&self, handle: Handle) -> Option<&Object> {
+    fn get(&self, handle: Handle) -> Option<&Arc<Object>> {
         let found = self.request.iter().chain(&self.others);
-        let known = found.into_iter().find(|object| object.handle == handle);
-        known
-            .map(|object| &**object)
+        found
+            .into_iter()
+            .find(|object| object.handle == handle)
             .filter(|object| !object.is_deleted())
     }
 
@@ -42,14 +42,24 @@ impl Found {
     }
 }
 
-/// What `look` makes of the object with this handle, of any kind, deleted or not as long as a reference keeps it.
-/// `look` uses no object this way, and deletes none.
+/// The object with this handle, of any kind, deleted or not as long as a reference keeps it.
+pub fn any(handle: Handle) -> Arc<Object> {
+    let mut found = FOUND.get().borrow_mut();
+    if let Some(object) = found.get(handle) {
+        return Arc::clone(object);
+    }
+    let object = object::look_up(handle);
+    found.keep(Arc::clone(&object));
+    object
+}
+
+/// What `look` makes of that object. It uses no object by its handle.
 pub fn with_any<R>(handle: Handle, look: impl FnOnce(&Object) -> R) -> R {
     let mut found = FOUND.get().borrow_mut();
     if let Some(object) = found.get(handle) {
         return look(object);
     }
-    let object = object::any(handle);
+    let object = object::look_up(handle);
     let done = look(&object);
     found.keep(object);
     done
