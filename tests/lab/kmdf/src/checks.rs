@@ -4,7 +4,8 @@
 //! driver in its own process, leaves those out and keeps every other. No test but the benchmarks' runs with it.
 
 /// The costly checks are on: painted stacks, fences and patterns around and in what the driver is given, memory that
-/// is watched when it was given back, what replies have in them, the order in which locks are taken.
+/// is watched when it was given back, what replies have in them, the order in which locks are taken, and that
+/// a device's requests are gone when it is.
 pub const COSTLY: bool = !cfg!(feature = "bench");
 
 /// What the driver and its imports take is measured.

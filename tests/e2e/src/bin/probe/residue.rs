@@ -16,6 +16,9 @@ use tlsgate_lab_control::{
     ksecdd::{Completion, Effect, Function},
 };
 
+/// Bytes of a TLS 1.3 record's header.
+const HEADER: usize = 5;
+
 /// Room for all that a scenario gives back.
 const REMEMBERED: usize = 64 << 20;
 
@@ -93,13 +96,17 @@ async fn handshake(bench: &mut Bench, credential: CredentialId) -> Result<(Sessi
 /// Plaintext is in its own request alone.
 async fn records(bench: &mut Bench, session: SessionId, peer: &mut tls::Peer) -> Result<()> {
     for length in [NEEDLE, 1_000, 40_000] {
+        // The plaintext is moved behind a record's header, or lies there.
+        for offset in [0, HEADER] {
+            let (needle, data) = secret(length)?;
+            let mut seal = raw::record_behind(Ioctl::Seal, session, offset, &data);
+            seal.room += 2 * length;
+            let reply = bench.reply(&seal).await?;
+            gone(bench, "what was sealed", &needle).await?;
+            let heard = peer.hear(&reply[size_of::<RecordReply>()..])?;
+            ensure!(heard == data, "the peer heard something else");
+        }
         let (needle, data) = secret(length)?;
-        let reply = bench
-            .reply(&raw::records(Ioctl::Seal, session, &data))
-            .await?;
-        gone(bench, "what was sealed", &needle).await?;
-        let heard = peer.hear(&reply[size_of::<RecordReply>()..])?;
-        ensure!(heard == data, "the peer heard something else");
         let records = peer.say(&data)?;
         let reply = bench
             .reply(&raw::records(Ioctl::Unseal, session, &records))
